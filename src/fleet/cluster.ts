@@ -1,0 +1,19 @@
+/** What planning knows of a cluster: its configuration as plain data, without secrets or addresses. */
+export interface Cluster {
+  readonly name: string;
+  readonly driver: "hypercore" | "libvirt";
+  readonly labels: Readonly<Record<string, string>>;
+  readonly variables: Readonly<Record<string, string>>;
+  /**
+   * NIC name (or `*` for any, or `vlan:20`) -> the cluster's own network. Undefined: the cluster maps nothing, every
+   * NIC takes its manifest's vlan, or none. Once a mapping exists, a NIC it does not cover is a plan problem.
+   */
+  readonly networks: Readonly<Record<string, NetworkTarget>> | undefined;
+}
+
+/** HyperCore knows VLAN numbers; libvirt knows networks and bridges. */
+export interface NetworkTarget {
+  readonly vlan?: number;
+  readonly network?: string;
+  readonly bridge?: string;
+}

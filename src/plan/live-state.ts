@@ -1,0 +1,106 @@
+import type { VirdomainIdentity } from "../fleet/desired-state.ts";
+import type { DiskType, MachineType, NicType } from "../manifest/document.ts";
+import type { NetworkTarget } from "../fleet/cluster.ts";
+
+/**
+ * Our mark on a VM: who it is, and what cannot be read back from the platform. Adapters write it in the platform's
+ * own way (tags, labels, metadata); above them it is this value.
+ */
+export interface OwnershipMark {
+  readonly instance: string;
+  readonly identity: VirdomainIdentity;
+  readonly deployment: string | undefined;
+  /** Full commit id last applied in whole, or undefined while the VM is being built. */
+  readonly revision: string | undefined;
+  /** Hash of the cloud-init data the VM was born with. */
+  readonly cloudInitHash: string | undefined;
+  /** True until every disk, the boot order and the mark are complete. Such a VM is never started. */
+  readonly building: boolean;
+  readonly protected: boolean;
+}
+
+export type PowerState = "running" | "shutoff" | "shutting-down" | "paused" | "crashed";
+
+export interface LiveDisk {
+  readonly id: string;
+  /** The manifest's name for it, as remembered on the VM; undefined for a disk we did not make. */
+  readonly name: string | undefined;
+  readonly type: DiskType;
+  readonly capacityBytes: number;
+  /** Asset id it was made from, as remembered; undefined for empty disks. */
+  readonly assetId: string | undefined;
+  /** Position in the boot order from 1, or undefined when it is not in it. */
+  readonly boot: number | undefined;
+}
+
+export interface LiveNic {
+  readonly id: string;
+  readonly name: string | undefined;
+  readonly type: NicType | "other";
+  readonly network: NetworkTarget;
+  readonly connected: boolean;
+  readonly addresses: readonly string[];
+}
+
+/** One VM as its cluster reports it. Platform-made devices (NVRAM, TPM, cloud-init and guest-tools drives) are left out. */
+export interface LiveVirdomain {
+  readonly id: string;
+  readonly name: string;
+  readonly description: string;
+  readonly os: string | undefined;
+  readonly cpu: number;
+  readonly memoryBytes: number;
+  readonly machineType: MachineType | "other";
+  readonly power: PowerState;
+  /** The tags the manifest is answerable for, in order; our marks and people's own tags are not among them. */
+  readonly tags: readonly string[];
+  readonly disks: readonly LiveDisk[];
+  readonly nics: readonly LiveNic[];
+  /** Our mark, when it is whole and on the VM it was made for (a clone carries a copy, see `clone`). */
+  readonly mark: OwnershipMark | undefined;
+  /** It carries our mark but was cloned from the VM the mark was made for: never touched. */
+  readonly clone: boolean;
+  /** Managed by somebody else's replication: never touched. */
+  readonly replica: boolean;
+  /** The platform is working on it right now, on a task that may not be ours. */
+  readonly busy: boolean;
+  readonly guestAgent: boolean;
+}
+
+/** What a cluster can do without interrupting the guest: data that lets planning stay pure. */
+export interface PlatformTraits {
+  readonly driver: "hypercore" | "libvirt";
+  /** Changes that need the VM to be off. Everything not named is live. */
+  readonly rebootFor: ReadonlySet<ChangeKind>;
+}
+
+/** The kinds of change planning tells apart, each with its own cost on a platform. */
+export type ChangeKind =
+  | "name"
+  | "description"
+  | "os"
+  | "tags"
+  | "cpu"
+  | "memory"
+  | "machine-type"
+  | "boot-order"
+  | "disk-add"
+  | "disk-grow"
+  | "disk-remove"
+  | "disk-replace"
+  | "cdrom-medium"
+  | "cdrom-add"
+  | "cdrom-remove"
+  | "nic-add"
+  | "nic-remove"
+  | "nic-network"
+  | "nic-type"
+  | "cloud-init"
+  | "power"
+  | "ownership";
+
+/** Everything one list call tells of a cluster. */
+export interface LiveState {
+  readonly cluster: string;
+  readonly virdomains: readonly LiveVirdomain[];
+}
