@@ -1,0 +1,103 @@
+import type { Cluster } from "../fleet/cluster.ts";
+
+/** The effective configuration: defaults filled in, paths absolute, secrets still references. See config/config.schema.json for what people write. */
+export interface Config {
+  /** Part of the ownership mark and of the status contexts; `kraken-gitops` unless set. */
+  readonly instance: string;
+  /** First part of status contexts: `kraken-gitops`, or `kraken-gitops/<instance>` when an instance is named. */
+  readonly statusPrefix: string;
+  readonly redis: RedisConfig;
+  readonly dataDir: string;
+  readonly repositories: readonly RepositoryConfig[];
+  readonly clusters: readonly ClusterConfig[];
+  readonly assets: AssetsConfig;
+  readonly workers: { readonly concurrency: number; readonly perCluster: number };
+  readonly log: { readonly level: LogLevel; readonly format: "auto" | "json" | "pretty" };
+}
+
+export type LogLevel = "trace" | "debug" | "info" | "warn" | "error" | "silent";
+
+/** `url` undefined: a private redis-server process in dataDir. */
+export interface RedisConfig {
+  readonly url: string | undefined;
+  readonly password: SecretReference | undefined;
+  readonly caFile: string | undefined;
+}
+
+/** Where a secret is, never the secret. `read` loads it anew each time, so that rotated files are picked up. */
+export interface SecretReference {
+  /** `file /run/secrets/x` or `environment variable X`, for messages. */
+  readonly source: string;
+  read(): Promise<string>;
+  toJSON(): string;
+}
+
+export interface RepositoryConfig {
+  readonly name: string;
+  readonly url: string;
+  readonly branch: string;
+  /** Folder of the manifests, "" for the whole repository, without leading or trailing slash. */
+  readonly path: string;
+  readonly pollMs: number;
+  readonly auth: GitAuthConfig | undefined;
+  readonly caFile: string | undefined;
+  readonly proxy: string | undefined;
+  readonly forge: ForgeConfig;
+  /** Names of the default clusters. */
+  readonly clusters: readonly string[];
+}
+
+export type GitAuthConfig =
+  | { readonly kind: "token"; readonly username: string | undefined; readonly token: SecretReference }
+  | { readonly kind: "ssh"; readonly keyFile: string; readonly knownHostsFile: string | undefined };
+
+export type ForgeConfig =
+  | { readonly type: "none" }
+  | {
+      readonly type: "github";
+      /** Derived from the repository's url unless given. */
+      readonly apiUrl: string;
+      readonly owner: string;
+      readonly repository: string;
+      readonly token: SecretReference;
+      readonly caFile: string | undefined;
+      readonly proxy: string | undefined;
+    };
+
+/** A cluster: what planning sees (`Cluster`) and how to reach it. */
+export interface ClusterConfig extends Cluster {
+  readonly hypercore: HypercoreConfig | undefined;
+  readonly libvirt: LibvirtConfig | undefined;
+}
+
+export interface HypercoreConfig {
+  readonly endpoints: readonly string[];
+  readonly username: string;
+  readonly password: SecretReference;
+  readonly auth: "basic" | "session";
+  readonly tls: {
+    readonly insecure: boolean;
+    readonly caFile: string | undefined;
+    readonly fingerprint: string | undefined;
+  };
+}
+
+export interface LibvirtConfig {
+  readonly uri: string;
+  readonly pool: string | undefined;
+}
+
+export interface AssetsConfig {
+  readonly mirrors: readonly MirrorConfig[];
+  /** Whether manifests may name `http:` URLs. */
+  readonly allowHttp: boolean;
+  readonly caFile: string | undefined;
+  readonly proxy: string | undefined;
+}
+
+/** URLs beginning with `prefix` are fetched from `to` (a `file://` folder or another URL), on the named clusters or everywhere. */
+export interface MirrorConfig {
+  readonly prefix: string;
+  readonly to: string;
+  readonly clusters: readonly string[] | undefined;
+}

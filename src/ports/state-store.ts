@@ -1,0 +1,200 @@
+import type {
+  ClusterPass,
+  ClusterResult,
+  OperationOutcome,
+  SyncRecord,
+  SyncState,
+  SyncVerdict,
+} from "../sync/sync-record.ts";
+import type { CommitStatus } from "./forge.ts";
+
+/**
+ * Durable state of an instance. Everything but history and approvals can be rebuilt from git and the clusters.
+ * Calls fail with `redis-unavailable` when the store is away. Methods marked *atomic* happen whole or not at all.
+ */
+export interface StateStore extends AsyncDisposable {
+  /** Takes a named lease, or answers undefined while somebody else holds it. Leases end by themselves after `ttlMs`. */
+  acquireLease(name: string, ttlMs: number): Promise<Lease | undefined>;
+
+  readBranch(repository: string): Promise<BranchRecord>;
+  /** Atomic. Records a new tip and the commits that arrived with it, all of which now await a final status. */
+  recordObserved(repository: string, tip: string, arrived: readonly string[]): Promise<void>;
+  /** Commits that reached the branch and have no final status yet, oldest first. */
+  listUnsettledCommits(repository: string): Promise<readonly string[]>;
+
+  /** Atomic. Stores a sync with its first passes and makes it the branch's current one; entries go to the outbox. */
+  createSync(record: SyncRecord, passes: readonly ClusterPass[], entries: readonly OutboxEntry[]): Promise<void>;
+  readSync(id: string): Promise<{ readonly record: SyncRecord; readonly state: SyncState } | undefined>;
+  readSyncStates(ids: readonly string[]): Promise<readonly (SyncState | undefined)[]>;
+  /** Atomic. Only a running sync can be superseded; answers whether this call did it. */
+  supersedeSync(id: string, by: string, entries: readonly OutboxEntry[]): Promise<boolean>;
+  /** Atomic. Only a running sync can finish; settles its commits, moves the branch on, writes history and outbox. Answers whether this call did it. */
+  finishSync(
+    id: string,
+    verdict: SyncVerdict,
+    applied: AppliedTargets,
+    history: HistoryEntry,
+    entries: readonly OutboxEntry[],
+  ): Promise<boolean>;
+
+  readPass(syncId: string, cluster: string): Promise<ClusterPass | undefined>;
+  /** Replaces a pass when its round is still `expectedRound`; clears outcomes when the round changes. Answers whether it did. */
+  replacePass(syncId: string, pass: ClusterPass, expectedRound: number): Promise<boolean>;
+  readOutcomes(syncId: string, cluster: string): Promise<ReadonlyMap<string, OperationOutcome>>;
+  /** First write wins. */
+  recordOutcomes(
+    syncId: string,
+    cluster: string,
+    round: number,
+    outcomes: ReadonlyMap<string, OperationOutcome>,
+  ): Promise<void>;
+  recordClusterResult(syncId: string, result: ClusterResult): Promise<void>;
+  readClusterResults(syncId: string): Promise<ReadonlyMap<string, ClusterResult>>;
+
+  /**
+   * Atomic gate of an operation: refuses when its sync is not running, its outcome is known, its VM is held by another
+   * operation, or its cluster has `clusterLimit` operations under way; otherwise holds VM and place until `ttlMs`.
+   */
+  beginOperation(request: BeginOperation): Promise<BeginAnswer>;
+  /** Operations under way of these syncs on a cluster (all clusters when undefined): what a newer sync waits for. */
+  countUnderWay(syncId: string, cluster?: string): Promise<number>;
+
+  /** Hash of the desired state last applied in full, by target key. */
+  readApplied(repository: string): Promise<ReadonlyMap<string, AppliedTarget>>;
+  listHistory(repository: string, limit: number): Promise<readonly HistoryEntry[]>;
+  /** Trees synced before, newest first. */
+  findSyncedTree(
+    repository: string,
+    treeId: string,
+  ): Promise<{ readonly revision: string; readonly syncedAtMs: number } | undefined>;
+
+  readPullRequest(repository: string, number: number): Promise<PullRequestRecord | undefined>;
+  recordPullRequest(repository: string, record: PullRequestRecord, entries: readonly OutboxEntry[]): Promise<void>;
+
+  /** Plans by id, kept for a bounded time. JSON text. */
+  savePlan(id: string, json: string): Promise<void>;
+  readPlan(id: string): Promise<string | undefined>;
+
+  appendOutbox(entries: readonly OutboxEntry[]): Promise<void>;
+  /** Waiting entries of a repository in order. */
+  listOutbox(repository: string, limit: number): Promise<readonly StoredOutboxEntry[]>;
+  removeOutbox(repository: string, sequences: readonly number[]): Promise<void>;
+  listOutboxRepositories(): Promise<readonly string[]>;
+
+  /** A wish of a person (`sync`): the next poll of the repository plans everything anew. Answers whether there was one. */
+  requestSync(repository: string): Promise<void>;
+  takeSyncRequest(repository: string): Promise<boolean>;
+
+  /** What the watcher last saw, for `status`: e.g. the remote being unreachable. */
+  recordCondition(repository: string, condition: RepositoryCondition): Promise<void>;
+  readCondition(repository: string): Promise<RepositoryCondition | undefined>;
+  /** Proof that the store answers. */
+  ping(): Promise<void>;
+}
+
+/** Exclusive and temporary. `token` grows with every holder (a fencing token). */
+export interface Lease {
+  readonly token: number;
+  /** Extends to `ttlMs` from now; false when it was lost. */
+  renew(): Promise<boolean>;
+  release(): Promise<void>;
+}
+
+export interface BranchRecord {
+  /** Newest tip seen. */
+  readonly observed: string | undefined;
+  /** The sync made last. */
+  readonly currentSync: string | undefined;
+  /** Last revision that reached `synced`, and last attempted. */
+  readonly synced: string | undefined;
+  readonly attempted: string | undefined;
+}
+
+export interface BeginOperation {
+  readonly syncId: string;
+  readonly cluster: string;
+  readonly round: number;
+  readonly operationId: string;
+  /** What is held: one VM of one cluster. */
+  readonly virdomainKey: string;
+  readonly clusterLimit: number;
+  readonly ttlMs: number;
+}
+
+export type BeginAnswer =
+  | { readonly kind: "begun"; readonly attempt: number; readonly hold: OperationHold }
+  | { readonly kind: "not-running" }
+  | { readonly kind: "already-finished" }
+  | { readonly kind: "virdomain-held" }
+  | { readonly kind: "cluster-full" };
+
+export interface OperationHold {
+  readonly token: number;
+  /** False when it was lost. */
+  renew(): Promise<boolean>;
+  /** Atomic. Writes the outcome (first write wins) when given, and lets the VM and the place go. */
+  end(outcome: OperationOutcome | undefined): Promise<void>;
+}
+
+export interface AppliedTarget {
+  readonly hash: string;
+  readonly revision: string;
+  readonly atMs: number;
+}
+
+/** Target key -> what was applied; `undefined` removes the target. */
+export type AppliedTargets = ReadonlyMap<string, AppliedTarget | undefined>;
+
+export interface HistoryEntry {
+  readonly syncId: string;
+  readonly repository: string;
+  readonly revision: string;
+  readonly treeId: string | undefined;
+  readonly author: string;
+  readonly subject: string;
+  readonly startedAtMs: number;
+  readonly finishedAtMs: number;
+  readonly verdict: SyncVerdict;
+  readonly returnsTo: string | undefined;
+  readonly applications: readonly string[];
+  readonly operations: readonly {
+    readonly kind: string;
+    readonly cluster: string;
+    readonly virdomain: string;
+    readonly application: string;
+    readonly outcome: string;
+    readonly message?: string;
+  }[];
+}
+
+export interface PullRequestRecord {
+  readonly number: number;
+  /** Hash of everything its plan rests on: equal means nothing to plan anew. */
+  readonly fingerprint: string;
+  readonly head: string;
+  readonly base: string;
+  readonly planId: string | undefined;
+}
+
+/** Something to tell the forge. Entries of one `key` are delivered in order, older ones give way to newer ones. */
+export interface OutboxEntry {
+  readonly repository: string;
+  /** `status/<sha>/<context>` or `comment/<number>`. */
+  readonly key: string;
+  /** `first` is always delivered; `progress` gives way to anything newer; `final` is delivered and ends the key. */
+  readonly weight: "first" | "progress" | "final";
+  readonly message:
+    | { readonly kind: "status"; readonly revision: string; readonly status: CommitStatus }
+    | { readonly kind: "comment"; readonly pullRequest: number; readonly marker: string; readonly markdown: string };
+}
+
+export interface StoredOutboxEntry extends OutboxEntry {
+  readonly sequence: number;
+}
+
+export interface RepositoryCondition {
+  readonly atMs: number;
+  readonly ok: boolean;
+  readonly code: string | undefined;
+  readonly message: string;
+}
