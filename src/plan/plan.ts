@@ -40,6 +40,8 @@ export interface Notice {
     | "stays-incomplete";
   readonly path: string;
   readonly message: string;
+  /** A line difference worth folding out; secrets are masked. */
+  readonly detail?: string;
 }
 
 export type OperationKind = "create" | "update" | "replace" | "delete" | "start" | "stop";
@@ -79,7 +81,8 @@ export interface Conflict {
     | "cloud-init-refused"
     | "protected"
     | "name-twice"
-    | "replica";
+    | "replica"
+    | "unsupported-change";
   readonly cluster: string;
   readonly application: string;
   readonly virdomain: string;

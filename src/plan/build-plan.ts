@@ -1,0 +1,60 @@
+import { contentHash } from "../lib/canonical-json.ts";
+import type { DesiredState } from "../fleet/desired-state.ts";
+import { judgeDeletions } from "./deletion-rules.ts";
+import type { LiveState, PlatformTraits } from "./live-state.ts";
+import { type ClusterPlan, planCluster } from "./plan-cluster.ts";
+import { type HeldCluster, type Plan, planSchemaVersion } from "./plan.ts";
+
+/** Everything a plan rests on. `live` has an entry for each cluster that could be read; the others are in `held`. */
+export interface PlanInput {
+  readonly instance: string;
+  readonly revision: string;
+  readonly baseRevision: string | undefined;
+  readonly desired: DesiredState;
+  readonly base: DesiredState | undefined;
+  readonly live: ReadonlyMap<string, { readonly state: LiveState; readonly traits: PlatformTraits }>;
+  readonly held: readonly HeldCluster[];
+  readonly scope: ReadonlySet<string> | undefined;
+  readonly rewritten: boolean;
+  readonly approvals: ReadonlySet<string>;
+  readonly offline: boolean;
+}
+
+/** The plan of one revision over all clusters. Deterministic: the same facts give the same plan and the same id. */
+export function buildPlan(input: PlanInput): Plan {
+  const clusters = [...input.live.keys()].sort();
+  const parts: ClusterPlan[] = [];
+  for (const name of clusters) {
+    const cluster = input.live.get(name);
+    if (cluster !== undefined) parts.push(planCluster({ ...input, live: cluster.state, traits: cluster.traits }));
+  }
+  const operations = parts.flatMap((part) => part.operations);
+  const ownedLive = parts.reduce((sum, part) => sum + part.owned, 0);
+  const ownedBefore = Math.max(ownedLive, countVirdomains(input.base));
+  const content = {
+    schemaVersion: planSchemaVersion as typeof planSchemaVersion,
+    repository: input.desired.repository,
+    revision: input.revision,
+    baseRevision: input.baseRevision,
+    targets: parts.flatMap((part) => part.targets),
+    operations,
+    conflicts: parts.flatMap((part) => part.conflicts),
+    held: input.held,
+    problems: input.desired.problems,
+    deletions: judgeDeletions({
+      operations,
+      desired: input.desired,
+      ownedBefore,
+      rewritten: input.rewritten,
+      approvals: input.approvals,
+    }),
+    offline: input.offline,
+  };
+  return { ...content, id: contentHash(content, 12) };
+}
+
+function countVirdomains(desired: DesiredState | undefined): number {
+  let count = 0;
+  for (const target of desired?.targets.values() ?? []) count += target.virdomains.length;
+  return count;
+}

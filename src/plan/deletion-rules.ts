@@ -1,0 +1,85 @@
+import { contentHash } from "../lib/canonical-json.ts";
+import { type DesiredState, identityKey } from "../fleet/desired-state.ts";
+import { type DeletionBudget, defaultPolicy } from "../manifest/document.ts";
+import type { DeletionVerdict, Operation } from "./plan.ts";
+
+/** What the deletion rules look at, for all clusters of a plan together. */
+export interface DeletionInput {
+  readonly operations: readonly Operation[];
+  readonly desired: DesiredState;
+  /** VMs this repository owns on the clusters read, or had before, whichever is more. */
+  readonly ownedBefore: number;
+  /** The branch was rewritten: history no longer explains what disappears. */
+  readonly rewritten: boolean;
+  /** Ids from `Kraken-Approve:` trailers of the revision's commit. */
+  readonly approvals: ReadonlySet<string>;
+}
+
+/** Whether an operation takes data with it: a deletion, a rebuild, or a disk that goes. */
+export function losesData(operation: Operation): boolean {
+  return operation.disruption === "data-loss";
+}
+
+/**
+ * The rules of SAFE-2: a budget per run, nothing at all on an empty desired state or a rewritten branch, and an
+ * approval that holds for exactly this set of losses.
+ */
+export function judgeDeletions(input: DeletionInput): DeletionVerdict {
+  const losing = input.operations.filter(losesData);
+  const budget = budgetOf(losing, input);
+  const names = losing.map((operation) => `${operation.cluster}/${operation.virdomain}`).sort();
+  if (losing.length === 0)
+    return { losing: [], budget, allowed: true, reason: undefined, approvalId: "", approved: false };
+  const approvalId = approvalIdOf(losing);
+  const approved = input.approvals.has(approvalId);
+  const reason = approved ? undefined : reasonAgainst(input, losing, budget);
+  return { losing: names, budget, allowed: reason === undefined, reason, approvalId, approved };
+}
+
+function reasonAgainst(input: DeletionInput, losing: readonly Operation[], budget: number): string | undefined {
+  const wanted = [...input.desired.targets.values()].some((target) => target.virdomains.length > 0);
+  if (!wanted && losing.some((operation) => !input.desired.undeployed.has(operation.application))) {
+    return "this revision describes no VM at all, and an empty desired state never deletes";
+  }
+  if (input.rewritten) return "the branch was rewritten (force push), so nothing is deleted without a person's word";
+  if (losing.length > budget) return `${losing.length} VMs would lose data, the budget is ${budget}`;
+  return undefined;
+}
+
+/** The strictest budget among the deployments that lose something: `count` VMs or `percent` of all, whichever is more. */
+function budgetOf(losing: readonly Operation[], input: DeletionInput): number {
+  const policies = new Map<string, DeletionBudget>();
+  for (const target of input.desired.targets.values()) {
+    for (const virdomain of target.virdomains.slice(0, 1))
+      policies.set(target.application, virdomain.policy.deletionBudget);
+  }
+  const budgets = losing.map((operation) => policies.get(operation.application) ?? defaultPolicy.deletionBudget);
+  if (budgets.length === 0) budgets.push(defaultPolicy.deletionBudget);
+  return Math.min(
+    ...budgets.map(({ count, percent }) => Math.max(count, Math.floor((input.ownedBefore * percent) / 100))),
+  );
+}
+
+/** Binds an approval to VM ids and what happens to them, so that a plan that changed needs a new word. */
+function approvalIdOf(losing: readonly Operation[]): string {
+  const facts = losing.map((operation) => ({
+    cluster: operation.cluster,
+    key: identityKey(operation.identity),
+    id: operation.virdomainId,
+    kind: operation.kind,
+    lost: operation.changes.filter((change) => change.lostBytes !== undefined).map((change) => change.path),
+  }));
+  return contentHash(
+    facts.sort((a, b) => (`${a.cluster}/${a.key}/${a.id}` < `${b.cluster}/${b.key}/${b.id}` ? -1 : 1)),
+    12,
+  );
+}
+
+/** Ids in `Kraken-Approve: <id>` trailers of a commit message, at the beginning of a line. */
+export function readApprovals(message: string): Set<string> {
+  return new Set(
+    [...message.matchAll(/^Kraken-Approve:[ \t]*([0-9a-f]{12})[ \t]*$/gim)].map((match) =>
+      (match[1] ?? "").toLowerCase(),
+    ),
+  );
+}

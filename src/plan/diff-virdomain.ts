@@ -1,0 +1,142 @@
+import { formatBytes } from "../manifest/quantity.ts";
+import type { DesiredVirdomain } from "../fleet/desired-state.ts";
+import { identityKey } from "../fleet/desired-state.ts";
+import { type Difference, diffDisks, diffNics } from "./diff-devices.ts";
+import type { LiveVirdomain, PlatformTraits } from "./live-state.ts";
+import type { Change, ChangeOrigin, Disruption, Notice } from "./plan.ts";
+
+export interface VirdomainDifference {
+  readonly changes: readonly Change[];
+  readonly notices: readonly Notice[];
+  /** Reasons why this VM cannot be brought to what is desired; it is then left as it is. */
+  readonly refusals: readonly {
+    readonly code: "cloud-init-refused" | "unsupported-change";
+    readonly message: string;
+  }[];
+}
+
+/**
+ * Field by field, what separates a VM from its desired state, and what each difference costs. Semantic: sizes are
+ * numbers, tags and descriptions are trimmed, devices go by name, and what a platform rounds or adds does not count.
+ * `originOf` tells whether a path was changed by the revision or was different before.
+ */
+export function diffVirdomain(
+  desired: DesiredVirdomain,
+  live: LiveVirdomain,
+  traits: PlatformTraits,
+  originOf: (path: string) => ChangeOrigin = () => "git",
+): VirdomainDifference {
+  const disks = diffDisks(desired.disks, live.disks);
+  const nics = diffNics(desired.nics, live.nics);
+  const cloudInit = diffCloudInit(desired, live);
+  const differences = [
+    ...diffFields(desired, live),
+    ...disks.differences,
+    ...nics.differences,
+    ...cloudInit.differences,
+  ];
+  const running = live.power !== "shutoff" && live.power !== "crashed";
+  const changes = differences.map(
+    (difference): Change => ({
+      ...difference,
+      disruption: disruptionOf(difference, traits, running),
+      origin: originOf(difference.path),
+    }),
+  );
+  return {
+    changes,
+    notices: [...disks.notices, ...nics.notices, ...cloudInit.notices],
+    refusals: [
+      ...disks.impossible.map((message) => ({ code: "unsupported-change" as const, message })),
+      ...cloudInit.refusals.map((message) => ({ code: "cloud-init-refused" as const, message })),
+    ],
+  };
+}
+
+function disruptionOf(difference: Difference, traits: PlatformTraits, running: boolean): Disruption {
+  if (difference.lostBytes !== undefined) return "data-loss";
+  if (difference.kind === "machine-type" || difference.kind === "cloud-init") return "rebuild";
+  return running && traits.rebootFor.has(difference.kind) ? "reboot" : "live";
+}
+
+function diffFields(desired: DesiredVirdomain, live: LiveVirdomain): Difference[] {
+  const differences: Difference[] = [];
+  const compare = (kind: Difference["kind"], path: string, from: string, to: string): void => {
+    if (from !== to) differences.push({ kind, path, from, to });
+  };
+  compare("name", "name", live.name, desired.name);
+  compare("description", "description", live.description.trimEnd(), desired.description.trimEnd());
+  compare("cpu", "cpu", String(live.cpu), String(desired.cpu));
+  if (live.memoryBytes !== desired.memoryBytes) {
+    differences.push({
+      kind: "memory",
+      path: "memory",
+      from: formatBytes(live.memoryBytes),
+      to: formatBytes(desired.memoryBytes),
+    });
+  }
+  compare("tags", "tags", live.tags.join(", "), desired.tags.join(", "));
+  // A machine type outside the manifest's words (say tpm-compatible) came from a person's hand; rebuilding would lose data over a name.
+  if (live.machineType !== "other") compare("machine-type", "machine_type", live.machineType, desired.machineType);
+  if (desired.os !== undefined && isWindows(live.os) !== isWindows(desired.os)) {
+    differences.push({ kind: "os", path: "os", from: live.os ?? "other", to: desired.os });
+  }
+  const power =
+    live.power === "running"
+      ? "running"
+      : live.power === "shutoff" || live.power === "crashed"
+        ? "shutoff"
+        : live.power;
+  compare("power", "state", power, desired.state);
+  const mark = live.mark;
+  if (mark !== undefined) {
+    compare("ownership", "metadata.identity", identityKey(mark.identity), identityKey(desired.identity));
+    compare("ownership", "metadata.deployment", mark.deployment ?? "none", desired.deployment ?? "none");
+    compare("ownership", "metadata.protected", String(mark.protected), String(isProtected(desired)));
+  }
+  return differences;
+}
+
+/** Platforms know Windows and everything else; `linux` and `other` are one. */
+function isWindows(os: string | undefined): boolean {
+  return os?.toLowerCase().startsWith("windows") ?? false;
+}
+
+/** Protection by the deployment's policy: a tag or the name of the VM is listed. */
+export function isProtected(desired: DesiredVirdomain): boolean {
+  return desired.policy.protect.some((entry) => entry === desired.name || desired.tags.includes(entry));
+}
+
+/** cloud-init runs when a VM is born. A later change reaches the guest only by building it anew, which policy decides. */
+function diffCloudInit(
+  desired: DesiredVirdomain,
+  live: LiveVirdomain,
+): { differences: Difference[]; notices: Notice[]; refusals: string[] } {
+  const born = live.mark?.cloudInitHash;
+  const wanted = desired.cloudInit?.hash;
+  const nothing = { differences: [], notices: [], refusals: [] };
+  if (live.mark === undefined || live.mark.building || sameHash(born, wanted)) return nothing;
+  if (desired.policy.cloudInit === "rebuild") {
+    return {
+      ...nothing,
+      differences: [
+        { kind: "cloud-init", path: "cloud_init_data", from: born?.slice(0, 12), to: wanted?.slice(0, 12) },
+      ],
+    };
+  }
+  if (desired.policy.cloudInit === "refuse") {
+    return {
+      ...nothing,
+      refusals: ["cloud_init_data changed, and the deployment's policy refuses that on an existing VM"],
+    };
+  }
+  const message =
+    "cloud_init_data differs from what the VM was born with: no effect on the guest until the VM is rebuilt";
+  return { ...nothing, notices: [{ code: "cloud-init-unchanged-guest", path: "cloud_init_data", message }] };
+}
+
+/** Marks may hold an abbreviated hash: the shorter one must begin the longer one. */
+function sameHash(a: string | undefined, b: string | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  return a.startsWith(b) || b.startsWith(a);
+}
