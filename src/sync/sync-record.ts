@@ -22,8 +22,7 @@ export interface SyncRecord {
   readonly returnsTo: { readonly revision: string; readonly syncedAtMs: number } | undefined;
   /** Broken files and applications of this revision: they make the verdict a failure, the rest is still synced. */
   readonly problems: readonly Problem[];
-  readonly conflicts: readonly Conflict[];
-  /** Clusters with something to do, in the order they were planned. */
+  /** Clusters with something to do, held or in conflict. */
   readonly clusters: readonly string[];
   /** Targets this sync is answerable for: target key -> hash of the desired state, "" for a removed target. */
   readonly targets: Readonly<Record<string, string>>;
@@ -54,21 +53,51 @@ export interface SyncVerdict {
   readonly clusters: number;
 }
 
-/** What one cluster of a sync is doing: a round of operations, or held. Rounds repeat until live equals desired. */
+/**
+ * What one cluster of a sync is doing. A pass goes in rounds: plan from live state, carry out, plan again, until nothing
+ * is left to do; so whatever was lost, repeated or changed by others in the meantime is seen and put right.
+ */
 export interface ClusterPass {
   readonly cluster: string;
-  /** From 1. */
+  /** From 1; 0 while nothing has been planned yet. */
   readonly round: number;
   readonly operations: readonly Operation[];
+  readonly conflicts: readonly Conflict[];
   /** Set while the cluster cannot be worked on; it is planned anew when it comes back. */
   readonly held:
     | { readonly code: string; readonly reason: string; readonly sinceMs: number; readonly attempts: number }
     | undefined;
+  /** What failed in earlier rounds and is not tried again by this sync. */
+  readonly failures: readonly OperationFailure[];
+  /** Operations done in earlier rounds, for the verdict and the history. */
+  readonly completed: readonly CompletedOperation[];
 }
 
-/** What became of an operation. Written once; absent means not finished. */
+export interface CompletedOperation {
+  readonly kind: Operation["kind"];
+  readonly application: string;
+  readonly virdomain: string;
+  readonly durationMs: number;
+}
+
+export interface OperationFailure {
+  readonly kind: Operation["kind"];
+  readonly application: string;
+  /** Identity key of the VM. */
+  readonly key: string;
+  readonly virdomain: string;
+  /** Order group and step: what comes after it in the same group is blocked. */
+  readonly group: string;
+  readonly step: number;
+  readonly code: string;
+  readonly message: string;
+  /** `change`: the manifest asks for something impossible; `platform`: we or the cluster failed. */
+  readonly fault: "change" | "platform";
+}
+
+/** What became of an operation of the current round. Written once; absent means not finished. */
 export type OperationOutcome =
-  | { readonly kind: "done"; readonly atMs: number; readonly durationMs: number; readonly changed: boolean }
+  | { readonly kind: "done"; readonly atMs: number; readonly durationMs: number }
   | {
       readonly kind: "failed";
       readonly atMs: number;
@@ -77,19 +106,21 @@ export type OperationOutcome =
       readonly fault: "change" | "platform";
     }
   /** Live state moved since planning: the next round plans anew. */
-  | { readonly kind: "stale"; readonly atMs: number; readonly message: string }
-  | { readonly kind: "blocked"; readonly atMs: number; readonly by: string };
+  | { readonly kind: "stale"; readonly atMs: number; readonly message: string };
 
 /** How a cluster's part of a sync ended. */
 export interface ClusterResult {
   readonly cluster: string;
-  readonly operations: number;
-  readonly failures: readonly {
+  readonly rounds: number;
+  readonly completed: readonly CompletedOperation[];
+  readonly failures: readonly OperationFailure[];
+  readonly conflicts: readonly Conflict[];
+  /** Operations that were not begun because something they wait for failed. */
+  readonly blocked: readonly {
+    readonly kind: Operation["kind"];
+    readonly application: string;
     readonly virdomain: string;
-    readonly code: string;
-    readonly message: string;
-    readonly fault: "change" | "platform";
+    readonly by: string;
   }[];
-  readonly blocked: number;
   readonly atMs: number;
 }
