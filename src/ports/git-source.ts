@@ -8,6 +8,11 @@ export interface GitSource extends AsyncDisposable {
   ensureRevisions(wanted: readonly WantedRevision[], signal: AbortSignal): Promise<void>;
   /** Every file below the configured path of a commit or tree, by path relative to the repository. */
   listFiles(treeish: string, signal: AbortSignal): Promise<ReadonlyMap<string, TreeEntry>>;
+  /**
+   * What differs between two commits or trees below the configured path, by path relative to the repository; `undefined` is a
+   * deleted file. Costs what changed, not what the repository holds.
+   */
+  changedFiles(from: string, to: string, signal: AbortSignal): Promise<ReadonlyMap<string, TreeEntry | undefined>>;
   /** Contents of blobs, read in one batch process. A blob above `maxBytes` answers `undefined` without being read. */
   readBlobs(
     ids: readonly string[],

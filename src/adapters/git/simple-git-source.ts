@@ -1,0 +1,374 @@
+import { access, constants } from "node:fs/promises";
+import { isAbsolute } from "node:path";
+import { WatcherError } from "../../lib/errors.ts";
+import type { Commit, GitSource, MergeResult, TreeEntry, WantedRevision } from "../../ports/git-source.ts";
+import { CatFile } from "./cat-file.ts";
+import { parseCommit } from "./commit-object.ts";
+import { GitExit } from "./git-command.ts";
+import type { GitAuth } from "./git-environment.ts";
+import { isDamage } from "./git-errors.ts";
+import { assertRefName, parseRemote } from "./git-remote.ts";
+import { tidyMirror } from "./maintenance.ts";
+import { MirrorCommands, MirrorDamaged } from "./mirror-commands.ts";
+import { parseDiffLines, parseTreeLines, type TreeLine } from "./tree-lines.ts";
+
+export interface GitSourceOptions {
+  /** http(s)://, ssh://, git://, file://, `user@host:path` or an absolute folder; without a password. */
+  readonly url: string;
+  readonly branch: string;
+  /** Folder of the manifests within the repository; "" for its root. */
+  readonly path: string;
+  /** Absolute folder of the bare mirror; made when it is not there. Several processes may share it. */
+  readonly mirrorDir: string;
+  readonly auth?: GitAuth | undefined;
+  /** PEM file with the certificate authorities that HTTPS servers are checked against. */
+  readonly caFile?: string | undefined;
+  /** `http://host:port`, also `socks5h://`; without it the HTTPS_PROXY family of environment variables holds. */
+  readonly proxy?: string | undefined;
+  /** Longest time for the cheap check, and longest silence during a fetch; 30 s. */
+  readonly timeoutMs?: number | undefined;
+  /** Longest duration of a whole fetch; 15 min. */
+  readonly fetchTimeoutMs?: number | undefined;
+  /** Most bytes that one fetch may bring; no limit by default. */
+  readonly maxFetchBytes?: number | undefined;
+  /** The program's environment, of which PATH and the like are passed on. */
+  readonly environment?: Readonly<Record<string, string | undefined>> | undefined;
+}
+
+const wantedRefs = "refs/kraken/wanted";
+
+/** Opens (and makes, mends or replaces) the mirror. Nothing is fetched yet. Throws `config-invalid` and `git-failed`. */
+export async function openGitSource(options: GitSourceOptions): Promise<GitSource> {
+  const remote = parseRemote(options.url);
+  assertRefName(`refs/heads/${options.branch}`);
+  await assertFiles(options);
+  const timeoutMs = options.timeoutMs ?? 30_000;
+  const commands = new MirrorCommands({
+    mirrorDir: options.mirrorDir,
+    remote,
+    auth: options.auth,
+    caFile: options.caFile,
+    proxy: options.proxy,
+    timeoutMs,
+    fetchTimeoutMs: options.fetchTimeoutMs ?? 900_000,
+    maxFetchBytes: options.maxFetchBytes,
+    inherited: options.environment ?? process.env,
+  });
+  const starting = AbortSignal.timeout(60_000);
+  const version = await commands.version(starting);
+  await commands.ensureMirror(starting);
+  const batchCommand = atLeast(version, 2, 36);
+  const catFile = new CatFile({ cwd: options.mirrorDir, env: commands.env, batchCommand, timeoutMs: 60_000 });
+  return new SimpleGitSource({ branch: options.branch, folder: folderOf(options.path), version, commands, catFile });
+}
+
+interface Parts {
+  readonly branch: string;
+  /** "" or `manifests/`. */
+  readonly folder: string;
+  readonly version: string;
+  readonly commands: MirrorCommands;
+  readonly catFile: CatFile;
+}
+
+class SimpleGitSource implements GitSource {
+  readonly #branch: string;
+  readonly #folder: string;
+  readonly #version: string;
+  readonly #commands: MirrorCommands;
+  readonly #catFile: CatFile;
+  readonly #closing = new AbortController();
+  #damaged = false;
+  #tidying: Promise<void> | undefined;
+
+  constructor(parts: Parts) {
+    this.#branch = parts.branch;
+    this.#folder = parts.folder;
+    this.#version = parts.version;
+    this.#commands = parts.commands;
+    this.#catFile = parts.catFile;
+  }
+
+  async remoteTip(signal: AbortSignal): Promise<string | undefined> {
+    const name = `refs/heads/${this.#branch}`;
+    return (await this.#commands.listRemote([name], signal)).get(name);
+  }
+
+  async fetchBranch(signal: AbortSignal): Promise<string | undefined> {
+    const before = await this.#tip(signal);
+    const here = await this.#mending(signal, () => this.#fetchBranch(signal));
+    const tip = here ? await this.#tip(signal) : undefined;
+    if (tip !== before) this.#tidy();
+    return tip;
+  }
+
+  async ensureRevisions(wanted: readonly WantedRevision[], signal: AbortSignal): Promise<void> {
+    for (const { revision, ref } of wanted) {
+      assertId(revision);
+      if (ref !== undefined) assertRefName(ref);
+    }
+    await this.#mending(signal, () => this.#ensure(wanted, signal));
+  }
+
+  async listFiles(treeish: string, signal: AbortSignal): Promise<ReadonlyMap<string, TreeEntry>> {
+    const tree = await this.treeId(treeish, signal);
+    if (tree === undefined) return new Map();
+    const output = await this.#local(["ls-tree", "-r", "-z", tree], `list the files of ${short(treeish)}`, signal);
+    const lines = parseTreeLines(output, this.#folder);
+    const sizes = await this.#sizes(lines, signal);
+    return new Map(lines.map((line) => [line.path, entryOf(line, sizes)]));
+  }
+
+  async changedFiles(
+    from: string,
+    to: string,
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<string, TreeEntry | undefined>> {
+    const before = (await this.treeId(from, signal)) ?? emptyTree(from);
+    const after = (await this.treeId(to, signal)) ?? emptyTree(to);
+    if (before === after) return new Map();
+    const args = ["diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", before, after];
+    const output = await this.#local(args, `compare ${short(from)} with ${short(to)}`, signal);
+    const changed = parseDiffLines(output, this.#folder);
+    const sizes = await this.#sizes(
+      [...changed.values()].filter((line) => line !== undefined),
+      signal,
+    );
+    return new Map([...changed].map(([path, line]) => [path, line && entryOf(line, sizes)]));
+  }
+
+  async readBlobs(
+    ids: readonly string[],
+    maxBytes: number,
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<string, Uint8Array | undefined>> {
+    ids.forEach(assertId);
+    const infos = await this.#reading(() => this.#catFile.info(ids, signal));
+    const missing = ids.filter((_id, index) => infos[index] === undefined);
+    if (missing.length > 0) throw this.#missing(missing);
+    const small = ids.filter((_id, index) => (infos[index]?.sizeBytes ?? 0) <= maxBytes);
+    const contents = await this.#reading(() => this.#catFile.contents(small, signal));
+    const bytes = new Map(small.map((id, index) => [id, contents[index]?.bytes]));
+    return new Map(ids.map((id) => [id, bytes.get(id)]));
+  }
+
+  async treeId(treeish: string, signal: AbortSignal): Promise<string | undefined> {
+    assertId(treeish);
+    const names = [`${treeish}^{tree}`, `${treeish}:${this.#folder.slice(0, -1)}`];
+    const [root, folder] = await this.#reading(() => this.#catFile.info(names, signal));
+    if (root === undefined) throw this.#missing([treeish]);
+    return folder?.type === "tree" ? folder.id : undefined;
+  }
+
+  async readCommit(revision: string, signal: AbortSignal): Promise<Commit> {
+    assertId(revision);
+    const [object] = await this.#reading(() => this.#catFile.contents([`${revision}^{commit}`], signal));
+    if (object === undefined) throw this.#missing([revision]);
+    return parseCommit(object.id, object.bytes);
+  }
+
+  async isAncestor(ancestor: string, descendant: string, signal: AbortSignal): Promise<boolean> {
+    [ancestor, descendant].forEach(assertId);
+    const doing = `compare ${short(ancestor)} with ${short(descendant)}`;
+    return (await this.#commands.question(["merge-base", "--is-ancestor", ancestor, descendant], doing, signal)).yes;
+  }
+
+  async listCommits(
+    from: string | undefined,
+    to: string,
+    limit: number,
+    signal: AbortSignal,
+  ): Promise<readonly string[]> {
+    [to, from ?? to].forEach(assertId);
+    const range = from === undefined ? [to] : [to, `^${from}`];
+    const args = ["rev-list", "--topo-order", `--max-count=${limit}`, ...range];
+    const output = await this.#local(args, `list the commits up to ${short(to)}`, signal);
+    return output.split("\n").filter((line) => line !== "");
+  }
+
+  async mergeTree(base: string, head: string, signal: AbortSignal): Promise<MergeResult> {
+    [base, head].forEach(assertId);
+    if (!atLeast(this.#version, 2, 38)) {
+      throw new WatcherError(
+        "config-invalid",
+        `Merging pull requests needs git 2.38 or newer; this is git ${this.#version}.`,
+      );
+    }
+    const args = ["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", base, head];
+    const merge = await this.#commands
+      .question(args, `merge ${short(head)} into ${short(base)}`, signal)
+      .catch(unrelated);
+    const [tree = "", ...files] = merge.output.split("\0").filter((field) => field !== "");
+    return merge.yes ? { kind: "merged", tree } : { kind: "conflict", files: [...new Set(files)] };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing.abort();
+    await this.#tidying;
+    await this.#catFile[Symbol.asyncDispose]();
+  }
+
+  get #branchRef(): string {
+    return `refs/kraken/branch/${flat(this.#branch)}`;
+  }
+
+  /** False: the repository is empty and always was. */
+  async #fetchBranch(signal: AbortSignal): Promise<boolean> {
+    try {
+      await this.#commands.fetch(
+        [`+refs/heads/${this.#branch}:${this.#branchRef}`],
+        `fetch branch ${this.#branch}`,
+        signal,
+      );
+      return true;
+    } catch (error) {
+      if (!(error instanceof WatcherError && error.code === "git-branch-missing")) throw error;
+      return await this.#explainMissingBranch(error, signal);
+    }
+  }
+
+  /** A branch that is gone is never an empty fleet: only a repository without any commit answers quietly. */
+  async #explainMissingBranch(cause: WatcherError, signal: AbortSignal): Promise<false> {
+    const branches = [...(await this.#commands.listRemote([], signal)).keys()].map((ref) =>
+      ref.slice("refs/heads/".length),
+    );
+    const known = await this.#tip(signal);
+    if (branches.length === 0 && known === undefined) return false;
+    const others = branches.length === 0 ? "it has no branches now" : `it has ${branches.slice(0, 5).join(", ")}`;
+    const advice = "Was it renamed or deleted? Nothing is changed until it is back or another branch is configured.";
+    const message = `Branch ${this.#branch} is not in ${this.#commands.remoteName}; ${others}. ${advice}`;
+    throw new WatcherError("git-branch-missing", message, { cause });
+  }
+
+  async #tip(signal: AbortSignal): Promise<string | undefined> {
+    const [commit] = await this.#reading(() => this.#catFile.info([this.#branchRef], signal));
+    return commit?.id;
+  }
+
+  async #ensure(wanted: readonly WantedRevision[], signal: AbortSignal): Promise<void> {
+    const absent = await this.#absent(wanted, signal);
+    const refs = [...new Set(absent.flatMap(({ ref }) => ref ?? []))];
+    for (const ref of refs) await this.#fetchWanted(ref, signal);
+    // A pull request may have moved on since it was seen; most forges still give the older commit by its id.
+    const ids = (await this.#absent(absent, signal)).map(({ revision }) => revision);
+    if (ids.length > 0) await this.#commands.fetch(ids, `fetch ${ids.map(short).join(", ")}`, signal);
+  }
+
+  async #fetchWanted(ref: string, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#commands.fetch([`+${ref}:${wantedRefs}/${flat(ref)}`], `fetch ${ref}`, signal);
+    } catch (error) {
+      const gone = error instanceof WatcherError && ["git-revision-missing", "git-branch-missing"].includes(error.code);
+      if (!gone) throw error; // a reference that is gone may still be reached by its commit id
+    }
+  }
+
+  async #absent(wanted: readonly WantedRevision[], signal: AbortSignal): Promise<readonly WantedRevision[]> {
+    const names = wanted.map(({ revision }) => `${revision}^{tree}`);
+    const found = await this.#reading(() => this.#catFile.info(names, signal));
+    return wanted.filter((_one, index) => found[index] === undefined);
+  }
+
+  /** Runs a network step; a mirror that shows damage is replaced once and the step run again. */
+  async #mending<T>(signal: AbortSignal, step: () => Promise<T>): Promise<T> {
+    try {
+      if (!this.#damaged) return await step();
+    } catch (error) {
+      if (!(error instanceof MirrorDamaged)) throw error;
+    }
+    await this.#commands.rebuildMirror(signal);
+    await this.#catFile.restart();
+    this.#damaged = false;
+    await this.#fetchBranch(signal);
+    return await step();
+  }
+
+  async #local(args: readonly string[], doing: string, signal: AbortSignal): Promise<string> {
+    return await this.#reading(() => this.#commands.local(args, doing, signal));
+  }
+
+  /** Remembers damage seen while reading, for the next fetch to mend. */
+  async #reading<T>(read: () => Promise<T>): Promise<T> {
+    try {
+      return await read();
+    } catch (error) {
+      const cause = error instanceof Error ? error.cause : undefined;
+      if (error instanceof MirrorDamaged || (cause instanceof Error && isDamage(cause.message))) this.#damaged = true;
+      throw error;
+    }
+  }
+
+  async #sizes(lines: readonly TreeLine[], signal: AbortSignal): Promise<ReadonlyMap<string, number>> {
+    const ids = [...new Set(lines.filter(({ kind }) => kind !== "submodule").map(({ blobId }) => blobId))];
+    const infos = await this.#reading(() => this.#catFile.info(ids, signal));
+    const missing = ids.filter((_id, index) => infos[index] === undefined);
+    if (missing.length > 0) throw this.#missing(missing);
+    return new Map(ids.map((id, index) => [id, infos[index]?.sizeBytes ?? 0]));
+  }
+
+  #missing(ids: readonly string[]): WatcherError {
+    const names = ids.slice(0, 3).map(short).join(", ");
+    const message = `${names} of ${this.#commands.remoteName} is not in the mirror: it was not fetched, or a force push replaced it.`;
+    return new WatcherError("git-revision-missing", message);
+  }
+
+  /** Once in a source's life, beside the work; whatever goes wrong with it shows at the next real command. */
+  #tidy(): void {
+    this.#tidying ??= tidyMirror(this.#commands, wantedRefs, this.#closing.signal).catch(() => undefined);
+  }
+}
+
+function entryOf({ blobId, kind }: TreeLine, sizes: ReadonlyMap<string, number>): TreeEntry {
+  return { blobId, kind, sizeBytes: sizes.get(blobId) ?? 0 };
+}
+
+/** Histories without a common commit are refused by forges too: nothing to merge, and no file to name. */
+function unrelated(error: unknown): { yes: boolean; output: string } {
+  const exit = error instanceof WatcherError ? error.cause : undefined;
+  if (exit instanceof GitExit && exit.stderr.includes("unrelated histories")) return { yes: false, output: "" };
+  throw error;
+}
+
+/** Slashes would let the references `a` and `a/b` stand in each other's way on disk. */
+function flat(ref: string): string {
+  return ref.replaceAll("/", ",");
+}
+
+function short(id: string): string {
+  return id.slice(0, 10);
+}
+
+function assertId(id: string): void {
+  if (/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(id)) return;
+  throw new WatcherError("git-revision-missing", `"${id.slice(0, 100)}" is not a full commit, tree or blob id.`);
+}
+
+/** git knows the empty tree of both hash functions without storing it. */
+function emptyTree(alike: string): string {
+  return alike.length === 40
+    ? "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+    : "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321";
+}
+
+function atLeast(version: string, major: number, minor: number): boolean {
+  const [foundMajor = 0, foundMinor = 0] = version.split(".").map(Number);
+  return foundMajor > major || (foundMajor === major && foundMinor >= minor);
+}
+
+function folderOf(path: string): string {
+  const parts = path.split("/").filter((part) => part !== "" && part !== ".");
+  if (parts.includes("..") || /[\0\n]/.test(path))
+    throw new WatcherError("config-invalid", `The path "${path}" leaves the repository.`);
+  return parts.length === 0 ? "" : `${parts.join("/")}/`;
+}
+
+async function assertFiles({ mirrorDir, caFile, auth }: GitSourceOptions): Promise<void> {
+  if (!isAbsolute(mirrorDir))
+    throw new WatcherError("config-invalid", `The mirror's folder ${mirrorDir} is not an absolute path.`);
+  const ssh = auth?.kind === "ssh" ? [auth.keyFile, auth.knownHostsFile] : [];
+  for (const file of [caFile, ...ssh].filter((name) => name !== undefined)) {
+    await access(file, constants.R_OK).catch((cause: unknown) => {
+      throw new WatcherError("config-invalid", `The file ${file} cannot be read.`, { cause });
+    });
+  }
+}
