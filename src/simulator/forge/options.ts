@@ -1,0 +1,60 @@
+/** What a user may do in a repository. `none`: a private repository does not exist for them. */
+export type Permission = "none" | "read" | "write" | "admin";
+
+export interface SimulatedUser {
+  readonly login: string;
+  /** The only credential of this user, for REST and for git. Never logged or shown. */
+  readonly token: string;
+  /** In every repository they do not own; default `write`. Owners are `admin` in their own. */
+  readonly permission?: Permission;
+  /** Exceptions by `owner/name`. */
+  readonly repositories?: Readonly<Record<string, Permission>>;
+  /**
+   * Makes the token fine-grained: what is not listed is refused with 403, e.g. `{ statuses: "write" }`.
+   * Names as GitHub has them: contents, statuses, pull_requests, issues, administration, webhooks. Default: everything.
+   */
+  readonly grants?: Readonly<Record<string, "read" | "write">>;
+  /** Shown as `type` of the user; default `User`. */
+  readonly type?: "User" | "Bot";
+}
+
+export interface RateLimits {
+  /** Requests per token and window; 304 answers are free. Default 5,000. */
+  readonly primary?: number;
+  /** Length of the primary window in milliseconds; default one hour. */
+  readonly windowMs?: number;
+  /** Points per token and minute (GET 1, anything else 5). Default: no such limit. GitHub: 900. */
+  readonly secondaryPoints?: number;
+  /** Answer of the secondary limit; GitHub uses both. Default 403. */
+  readonly secondaryStatus?: 403 | 429;
+  /** Seconds in `retry-after` of the secondary limit; default 60. `false` leaves the header out. */
+  readonly retryAfterSeconds?: number | false;
+}
+
+export interface ForgeSimulatorOptions {
+  /** Folder for bare repositories and the journal; created when missing. A second start on it goes on where the first ended. */
+  readonly dataDir: string;
+  /** Address to listen on; default 127.0.0.1. The control API answers loopback clients only, whatever is given here. */
+  readonly host?: string;
+  /** Default 0: any free port. */
+  readonly port?: number;
+  /** Base of every address in answers, when the forge is reached under another one than it listens on. */
+  readonly publicUrl?: string;
+  /** Default: `kraken-bot` (token `bot-token`, type Bot) and `alice` (token `alice-token`), both with write permission. */
+  readonly users?: readonly SimulatedUser[];
+  /** Repositories made at the start when they are missing. */
+  readonly repositories?: readonly { readonly owner: string; readonly name: string; readonly private?: boolean }[];
+  /** Whether public repositories can be read without a token, over REST and git. Default false. */
+  readonly anonymousRead?: boolean;
+  /** `false`: as on GitHub Enterprise Server by default, no headers and no `/rate_limit`. */
+  readonly rateLimits?: RateLimits | false;
+  /** Makes the forge answer as a GitHub Enterprise Server of this version (header and `/meta`). */
+  readonly enterpriseVersion?: string;
+  /** How long a webhook receiver may take, in milliseconds; default 10,000 as on github.com. */
+  readonly webhookTimeoutMs?: number;
+}
+
+export const DEFAULT_USERS: readonly SimulatedUser[] = [
+  { login: "kraken-bot", token: "bot-token", type: "Bot" },
+  { login: "alice", token: "alice-token" },
+];

@@ -1,0 +1,99 @@
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { Accounts } from "./accounts.ts";
+import { Calls } from "./calls.ts";
+import type { ForgeContext } from "./context.ts";
+import { Faults } from "./faults.ts";
+import { Limiter } from "./limits.ts";
+import { Mergeability } from "./mergeability.ts";
+import { DEFAULT_USERS, type ForgeSimulatorOptions } from "./options.ts";
+import { PullRefresh } from "./pull-refresh.ts";
+import { Repositories } from "./repositories.ts";
+import { makeRepository } from "./repositories-api.ts";
+import { forgeListener } from "./server.ts";
+import { Store } from "./store.ts";
+import { Webhooks } from "./webhooks.ts";
+
+export interface ForgeSimulator {
+  /** Base of pages and clone addresses (`URL/OWNER/REPO.git`); REST also answers here, as on api.github.com. */
+  readonly url: string;
+  /** Base of REST as on a GitHub Enterprise Server: `URL/api/v3`. */
+  readonly apiUrl: string;
+  close(): Promise<void>;
+}
+
+/**
+ * Starts a small GitHub-like forge: real bare repositories over git's smart HTTP and the part of GitHub's REST that a
+ * GitOps tool uses. One process, one port. What was answered survives SIGKILL and is there after a start on the same folder.
+ */
+export async function startForgeSimulator(options: ForgeSimulatorOptions): Promise<ForgeSimulator> {
+  let url = options.publicUrl?.replace(/\/+$/, "") ?? "";
+  const context = buildContext(options, () => url);
+  for (const repository of context.store.repositories.all()) {
+    await context.repositories.ensureOnDisk(repository);
+    await context.refresh.run(repository, repository.owner);
+  }
+  for (const wanted of options.repositories ?? []) {
+    if (context.repositories.find(wanted.owner, wanted.name) === undefined) await makeRepository(context, wanted);
+  }
+  const server = createServer(forgeListener(context));
+  const address = await listen(server, options.port ?? 0, options.host ?? "127.0.0.1");
+  url ||= `http://${address.family === "IPv6" ? `[${address.address}]` : address.address}:${address.port}`;
+  return { url, apiUrl: `${url}/api/v3`, close: () => close(server, context) };
+}
+
+function buildContext(options: ForgeSimulatorOptions, siteUrl: () => string): ForgeContext {
+  const store = new Store(join(options.dataDir, "forge.jsonl"));
+  const repositories = new Repositories(join(options.dataDir, "repositories"), store);
+  const context: ForgeContext = {
+    store,
+    repositories,
+    accounts: new Accounts(options.users ?? DEFAULT_USERS, options.anonymousRead ?? false),
+    limiter: new Limiter(options.rateLimits ?? {}),
+    faults: new Faults(),
+    calls: new Calls(),
+    webhooks: new Webhooks(store, options.webhookTimeoutMs ?? 10_000),
+    mergeability: new Mergeability(store, repositories),
+    refresh: new PullRefresh(() => context),
+    enterpriseVersion: options.enterpriseVersion,
+    siteUrl,
+  };
+  return context;
+}
+
+function listen(server: Server, port: number, host: string): Promise<AddressInfo> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, host, () => {
+      server.off("error", reject);
+      resolve(server.address() as AddressInfo);
+    });
+  });
+}
+
+async function close(server: Server, context: ForgeContext): Promise<void> {
+  const closed = new Promise<void>((resolve) => {
+    server.close(() => resolve());
+  });
+  server.closeAllConnections();
+  await closed;
+  await context.webhooks.close();
+  await context.mergeability.settle();
+  context.store.close();
+}
+
+/**
+ * The body of `kraken-gitops simulate forge`: starts, prints one JSON line with the addresses through `print`, and
+ * resolves after the signal to stop has been followed.
+ */
+export async function runForgeSimulator(
+  options: ForgeSimulatorOptions,
+  print: (line: string) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  const forge = await startForgeSimulator(options);
+  print(JSON.stringify({ ready: true, url: forge.url, apiUrl: forge.apiUrl }));
+  if (!signal.aborted) await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+  await forge.close();
+}
