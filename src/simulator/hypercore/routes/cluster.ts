@@ -1,0 +1,57 @@
+import { conditions } from "../conditions.ts";
+import { openApiDocument } from "../openapi.ts";
+import { memoryByNode } from "../power.ts";
+import { type ApiRequest, json, param, type Reply, type Route } from "../route.ts";
+
+function listNodes({ state, addresses, params }: ApiRequest): Reply {
+  const used = memoryByNode(state);
+  const nodes = state.facts.nodeUUIDs.map((uuid, index) => ({
+    uuid,
+    lanIP: lanIp(addresses[index] ?? "", state.settings.lanIpWithPort),
+    backplaneIP: `169.254.0.${index + 1}`,
+    peerID: index + 1,
+    memSize: state.settings.nodeMemoryBytes,
+    totalMemUsageBytes: used.get(uuid) ?? 0,
+    numThreads: 32,
+    networkStatus: "ONLINE",
+    allowRunningVMs: true,
+  }));
+  const wanted = params[0];
+  return json(JSON.stringify(wanted === undefined ? nodes : nodes.filter(({ uuid }) => uuid === wanted)));
+}
+
+function lanIp(address: string, withPort: boolean): string {
+  const { host, hostname } = new URL(address);
+  return withPort ? host : hostname;
+}
+
+/** During an update the answering node tells its own version. */
+function readCluster({ state, nodeVersion, params }: ApiRequest): Reply {
+  const { uuid } = state.facts;
+  const cluster = { uuid, clusterName: state.settings.clusterName, icosVersion: nodeVersion };
+  return json(JSON.stringify(params[0] === undefined || params[0] === uuid ? [cluster] : []));
+}
+
+/** A tag that was given out and has been forgotten reads UNINITIALIZED; one that never was reads as an empty list. */
+function readTask(request: ApiRequest): Reply {
+  const { state } = request;
+  const taskTag = param(request);
+  const forgotten = /^[1-9]\d*$/.test(taskTag) && Number(taskTag) < state.facts.nextTask && !state.tasks.has(taskTag);
+  return json(forgotten ? JSON.stringify([{ taskTag, state: "UNINITIALIZED" }]) : state.tasks.oneJson(taskTag));
+}
+
+function listConditions({ state, updating }: ApiRequest): Reply {
+  return json(JSON.stringify(conditions(state, updating)));
+}
+
+export const clusterRoutes: readonly Route[] = [
+  { method: "GET", path: "ping", handle: () => json(JSON.stringify({ status: "awake" })) },
+  { method: "GET", path: "openapi.json", handle: ({ state }) => json(openApiDocument(state.contract)) },
+  { method: "GET", path: "Cluster", handle: readCluster },
+  { method: "GET", path: "Cluster/*", handle: readCluster },
+  { method: "GET", path: "Node", handle: listNodes },
+  { method: "GET", path: "Node/*", handle: listNodes },
+  { method: "GET", path: "Condition", handle: listConditions },
+  { method: "GET", path: "TaskTag", handle: ({ state }) => json(state.tasks.listJson()) },
+  { method: "GET", path: "TaskTag/*", handle: readTask },
+];

@@ -1,0 +1,120 @@
+import { once } from "node:events";
+import { mkdtempSync } from "node:fs";
+import type { Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Doorkeeper } from "./auth.ts";
+import { CallLog } from "./calls.ts";
+import type { Controls } from "./control.ts";
+import { settleTiering } from "./disks.ts";
+import { Effects } from "./effects.ts";
+import { FaultBoard } from "./faults.ts";
+import { recoverImages } from "./images.ts";
+import { type HypercoreSimulatorOptions, resolveSettings, type SimulatorSettings } from "./options.ts";
+import { recoverGuests } from "./power.ts";
+import { createNodeServer } from "./server.ts";
+import { ClusterState } from "./state.ts";
+import { TaskBoard } from "./tasks.ts";
+import { type Certificate, ensureCertificates } from "./tls.ts";
+import { NodeBoard } from "./update.ts";
+
+export type { HypercoreSimulatorOptions } from "./options.ts";
+
+/** A running cluster. */
+export interface HypercoreSimulator {
+  /** One origin per node, e.g. `https://127.0.0.1:40123`. */
+  readonly addresses: string[];
+  /** With TLS: the certificates of all nodes in PEM, usable as a CA file. */
+  readonly certificateFile?: string;
+  /** Cuts every connection, forgets what has not happened yet, and closes the state file. */
+  close(): Promise<void>;
+}
+
+/** Starts a cluster that answers HyperCore's REST API v1 on one address per node. */
+export async function startHypercoreSimulator(options: HypercoreSimulatorOptions = {}): Promise<HypercoreSimulator> {
+  const settings = resolveSettings(options);
+  const file = settings.tls ? certificateFileOf(settings) : undefined;
+  const certificates = file === undefined ? [] : ensureCertificates(file, settings.host, settings.nodes);
+  const controls = openCluster(settings);
+  const addresses: string[] = [];
+  const servers = await listen(controls, settings, certificates, addresses);
+  return {
+    addresses,
+    ...(file === undefined ? {} : { certificateFile: file }),
+    close: async () => {
+      await Promise.all(servers.map(closeServer));
+      controls.state.close();
+    },
+  };
+}
+
+/**
+ * A simulator as a process of its own: prints one line of JSON (`{"ready":true,"addresses":[...]}`) when it listens and
+ * stops on SIGTERM or SIGINT. Resolves when it has stopped.
+ */
+export async function runHypercoreSimulator(options: HypercoreSimulatorOptions): Promise<void> {
+  const simulator = await startHypercoreSimulator(options);
+  process.stdout.write(readyLine(simulator));
+  const stop = new AbortController();
+  const { signal } = stop;
+  await Promise.race([once(process, "SIGTERM", { signal }), once(process, "SIGINT", { signal })]);
+  stop.abort();
+  await simulator.close();
+}
+
+/** What a parent process reads to learn where the cluster listens. */
+export function readyLine({ addresses, certificateFile }: HypercoreSimulator): string {
+  return `${JSON.stringify({ ready: true, addresses, certificateFile })}\n`;
+}
+
+function certificateFileOf({ certificateFile, stateFile }: SimulatorSettings): string {
+  if (certificateFile !== undefined) return certificateFile;
+  if (stateFile !== undefined) return `${stateFile}.pem`;
+  return join(mkdtempSync(join(tmpdir(), "hypercore-simulator-")), "nodes.pem");
+}
+
+/** The state as the file has it, with whatever was under way settled or set going again. */
+function openCluster(settings: SimulatorSettings): Controls {
+  const state = new ClusterState(settings);
+  const tasks = new TaskBoard(state, new Effects(state));
+  tasks.recover();
+  recoverGuests(state);
+  recoverImages(state);
+  for (const vm of state.virdomains.values()) settleTiering(state, vm.uuid);
+  state.store.flush();
+  return {
+    state,
+    tasks,
+    nodes: new NodeBoard(state.timers, settings.nodes, state.facts.icosVersion),
+    faults: new FaultBoard(state.random),
+    calls: new CallLog(settings.rememberedCalls),
+    doorkeeper: new Doorkeeper(state),
+  };
+}
+
+/** Starts the nodes' servers one after another and fills in their addresses. */
+async function listen(
+  controls: Controls,
+  settings: SimulatorSettings,
+  certificates: readonly Certificate[],
+  addresses: string[],
+): Promise<readonly Server[]> {
+  const servers: Server[] = [];
+  for (let index = 0; index < settings.nodes; index += 1) {
+    const server = createNodeServer(controls, { index, addresses }, certificates[index]);
+    servers.push(server);
+    server.listen(settings.port === 0 ? 0 : settings.port + index, settings.host);
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    addresses.push(`${settings.tls ? "https" : "http"}://${settings.host}:${port}`);
+  }
+  return servers;
+}
+
+async function closeServer(server: Server): Promise<void> {
+  const closed = once(server, "close");
+  server.close();
+  server.closeAllConnections();
+  await closed;
+}

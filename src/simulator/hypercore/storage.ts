@@ -1,0 +1,27 @@
+import { TaskFailure } from "./refusal.ts";
+import type { ClusterState } from "./state.ts";
+
+/** Fails the task when the cluster has no room for so many more bytes. */
+export function ensureRoom(state: ClusterState, bytes: number): void {
+  if (bytes === 0) return;
+  const free = freeStorage(state);
+  if (bytes <= free) return;
+  throw new TaskFailure("Insufficient storage: %@ bytes requested, %@ bytes available", [String(bytes), String(free)]);
+}
+
+/** Bytes left, or Infinity when no capacity is configured. */
+export function freeStorage(state: ClusterState): number {
+  if (state.facts.storageFull) return 0;
+  const { storageBytes } = state.settings;
+  return storageBytes === undefined ? Number.POSITIVE_INFINITY : Math.max(0, storageBytes - usedStorage(state));
+}
+
+function usedStorage(state: ClusterState): number {
+  let used = 0;
+  for (const image of state.images.values()) used += image.capacityBytes;
+  for (const iso of state.isos.values()) used += iso.size;
+  for (const vm of state.virdomains.values()) {
+    for (const disk of vm.blockDevs) used += disk.type === "IDE_CDROM" ? 0 : disk.capacity;
+  }
+  return used;
+}
