@@ -1,4 +1,4 @@
-import type { DesiredVirdomain } from "../fleet/desired-state.ts";
+import { type DesiredVirdomain, identityKey } from "../fleet/desired-state.ts";
 import { isProtected } from "./diff-virdomain.ts";
 import type { LiveVirdomain } from "./live-state.ts";
 
@@ -12,7 +12,7 @@ export function assumeApplied(
   revision: string | undefined,
 ): LiveVirdomain {
   return {
-    id: "",
+    id: identityKey(desired.identity),
     name: desired.name,
     description: desired.description,
     os: desired.os,

@@ -1,9 +1,11 @@
 import { contentHash } from "../lib/canonical-json.ts";
 import type { DesiredState } from "../fleet/desired-state.ts";
+import { assumeApplied } from "./assume-applied.ts";
+import { targetsOn } from "./cluster-index.ts";
 import { judgeDeletions } from "./deletion-rules.ts";
 import type { LiveState, PlatformTraits } from "./live-state.ts";
 import { type ClusterPlan, planCluster } from "./plan-cluster.ts";
-import { type HeldCluster, type Plan, planSchemaVersion } from "./plan.ts";
+import { type HeldCluster, type Operation, type Plan, planSchemaVersion } from "./plan.ts";
 
 /** Everything a plan rests on. `live` has an entry for each cluster that could be read; the others are in `held`. */
 export interface PlanInput {
@@ -14,6 +16,8 @@ export interface PlanInput {
   readonly base: DesiredState | undefined;
   readonly live: ReadonlyMap<string, { readonly state: LiveState; readonly traits: PlatformTraits }>;
   readonly held: readonly HeldCluster[];
+  /** Traits of the held clusters, to foresee what they would lose. */
+  readonly traitsOfHeld: ReadonlyMap<string, PlatformTraits>;
   readonly scope: ReadonlySet<string> | undefined;
   readonly rewritten: boolean;
   readonly approvals: ReadonlySet<string>;
@@ -42,7 +46,7 @@ export function buildPlan(input: PlanInput): Plan {
     held: input.held,
     problems: input.desired.problems,
     deletions: judgeDeletions({
-      operations,
+      operations: [...operations, ...foreseeHeld(input)],
       desired: input.desired,
       ownedBefore,
       rewritten: input.rewritten,
@@ -57,4 +61,19 @@ function countVirdomains(desired: DesiredState | undefined): number {
   let count = 0;
   for (const target of desired?.targets.values() ?? []) count += target.virdomains.length;
   return count;
+}
+
+/**
+ * What a cluster that cannot be read now will have to do when it comes back, from git alone: its losses count in the
+ * budget from the beginning, and are done later only when they were foreseen here.
+ */
+function foreseeHeld(input: PlanInput): readonly Operation[] {
+  return input.held.flatMap(({ cluster }) => {
+    const traits = input.traitsOfHeld.get(cluster);
+    if (input.base === undefined || traits === undefined) return [];
+    const virdomains = targetsOn(input.base, cluster)
+      .flatMap((target) => target.virdomains)
+      .map((virdomain) => assumeApplied(virdomain, input.instance, input.baseRevision));
+    return planCluster({ ...input, live: { cluster, virdomains }, traits }).operations;
+  });
 }

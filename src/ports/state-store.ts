@@ -84,6 +84,7 @@ export interface StateStore extends AsyncDisposable {
   /** A wish of a person (`sync`): the next poll of the repository plans everything anew. Answers whether there was one. */
   requestSync(repository: string): Promise<void>;
   takeSyncRequest(repository: string): Promise<boolean>;
+  hasSyncRequest(repository: string): Promise<boolean>;
 
   /** What the watcher last saw, for `status`: e.g. the remote being unreachable. */
   recordCondition(repository: string, condition: RepositoryCondition): Promise<void>;
@@ -132,8 +133,11 @@ export interface OperationHold {
   readonly token: number;
   /** False when it was lost. */
   renew(): Promise<boolean>;
-  /** Atomic. Writes the outcome (first write wins) when given, and lets the VM and the place go. */
-  end(outcome: OperationOutcome | undefined): Promise<void>;
+  /**
+   * Atomic. Writes the outcome (first write wins) when given, and lets the VM and the place go. Without an outcome the
+   * operation will be begun again; `free` gives its attempt back (waiting costs no retry).
+   */
+  end(outcome: OperationOutcome | undefined, options?: { readonly free: boolean }): Promise<void>;
 }
 
 export interface AppliedTarget {
@@ -155,6 +159,8 @@ export interface HistoryEntry {
   readonly startedAtMs: number;
   readonly finishedAtMs: number;
   readonly verdict: SyncVerdict;
+  /** Every commit that got this verdict: the revision and those it superseded. */
+  readonly commits: readonly string[];
   readonly returnsTo: string | undefined;
   readonly applications: readonly string[];
   readonly operations: readonly {
@@ -181,8 +187,11 @@ export interface OutboxEntry {
   readonly repository: string;
   /** `status/<sha>/<context>` or `comment/<number>`. */
   readonly key: string;
-  /** `first` is always delivered; `progress` gives way to anything newer; `final` is delivered and ends the key. */
-  readonly weight: "first" | "progress" | "final";
+  /**
+   * `first` and `final` are always delivered; `latest` gives way to anything newer of its key; `progress` does too and
+   * is told at most every 15 s.
+   */
+  readonly weight: "first" | "progress" | "latest" | "final";
   readonly message:
     | { readonly kind: "status"; readonly revision: string; readonly status: CommitStatus }
     | { readonly kind: "comment"; readonly pullRequest: number; readonly marker: string; readonly markdown: string };

@@ -70,6 +70,9 @@ export function nextRound(
   const failures = [...pass.failures, ...failuresOf(pass, outcomes)];
   const completed = [...pass.completed, ...completedOf(pass, outcomes)];
   const permitted = fresh.operations.filter((operation) => isPermitted(operation, deletions));
+  const refused = fresh.operations
+    .filter((operation) => !isPermitted(operation, deletions))
+    .map((operation) => operation.virdomain);
   const failed = new Set(failures.map((failure) => failure.key));
   const untried = permitted.filter((operation) => !failed.has(identityKey(operation.identity)));
   const blockers = untried.map((operation) => ({ operation, by: blockerOf(operation, failures) }));
@@ -94,7 +97,7 @@ export function nextRound(
   );
   return {
     kind: "finished",
-    result: { ...base, rounds: pass.round, failures: [...failures, ...restless], blocked, atMs: nowMs },
+    result: { ...base, rounds: pass.round, failures: [...failures, ...restless], blocked, refused, atMs: nowMs },
   };
 }
 

@@ -26,6 +26,8 @@ export interface SyncRecord {
   readonly clusters: readonly string[];
   /** Targets this sync is answerable for: target key -> hash of the desired state, "" for a removed target. */
   readonly targets: Readonly<Record<string, string>>;
+  /** Superseded syncs whose last operations may still be under way: a cluster is planned once they have ended there. */
+  readonly predecessors: readonly string[];
   /** The deletion rules' decision for the whole sync. */
   readonly deletions: {
     readonly allowed: boolean;
@@ -122,5 +124,7 @@ export interface ClusterResult {
     readonly virdomain: string;
     readonly by: string;
   }[];
+  /** VMs that would lose data without the deletion rules' word: left as they are. */
+  readonly refused: readonly string[];
   readonly atMs: number;
 }

@@ -1,0 +1,181 @@
+import { buildPlan } from "../plan/build-plan.ts";
+import type { Plan } from "../plan/plan.ts";
+import { describeProgress } from "../report/status-text.ts";
+import { nextPassStep, nextRound } from "../sync/cluster-pass.ts";
+import type { ClusterPass, ClusterResult, OperationOutcome, SyncRecord } from "../sync/sync-record.ts";
+import type { AdvanceJob, JobAnswer } from "../ports/job-queue.ts";
+import type { Engine } from "./engine.ts";
+import { finishSyncIfDone } from "./finish-sync.ts";
+import { loadRevision } from "./load-revision.ts";
+import { statusEntry } from "./messages.ts";
+import { readClusters } from "./read-clusters.ts";
+
+const done: JobAnswer = { kind: "done" };
+
+/**
+ * Takes the next step for one cluster of a sync. Runs after every operation, after pauses, and whenever the watcher
+ * sweeps; running it too often or at once in two processes changes nothing.
+ */
+export async function advanceSync(engine: Engine, job: AdvanceJob, signal: AbortSignal): Promise<JobAnswer> {
+  const found = await engine.store.readSync(job.syncId);
+  if (found === undefined || found.state.kind !== "running") return done;
+  const { record } = found;
+  const results = await engine.store.readClusterResults(record.id);
+  const pass = await engine.store.readPass(record.id, job.cluster);
+  if (results.has(job.cluster) || pass === undefined) {
+    await finishSyncIfDone(engine, record);
+    return done;
+  }
+  if (await predecessorUnderWay(engine, record, job.cluster)) return { kind: "again", inMs: 200 };
+  const outcomes = await engine.store.readOutcomes(record.id, job.cluster);
+  const step =
+    pass.round === 0 || pass.held !== undefined
+      ? { kind: "plan-again" as const }
+      : nextPassStep(pass, outcomes, engine.config().workers.perCluster);
+  if (step.kind === "run") {
+    await engine.queue.addOperations(
+      step.operations.map((operation) => ({
+        schemaVersion: 1,
+        syncId: record.id,
+        cluster: job.cluster,
+        round: pass.round,
+        operationId: operation.id,
+      })),
+    );
+    await tellProgress(engine, record, pass, outcomes);
+    return done;
+  }
+  return planAgain(engine, record, pass, outcomes, signal);
+}
+
+/** Operations of a superseded sync finish on their own; planning before that would read a cluster in motion. */
+async function predecessorUnderWay(engine: Engine, record: SyncRecord, cluster: string): Promise<boolean> {
+  for (const predecessor of record.predecessors)
+    if ((await engine.store.countUnderWay(predecessor, cluster)) > 0) return true;
+  return false;
+}
+
+async function planAgain(
+  engine: Engine,
+  record: SyncRecord,
+  pass: ClusterPass,
+  outcomes: ReadonlyMap<string, OperationOutcome>,
+  signal: AbortSignal,
+): Promise<JobAnswer> {
+  const fresh = await planOneCluster(engine, record, pass.cluster, signal);
+  const trouble = fresh.held[0];
+  if (trouble !== undefined)
+    return isFatal(trouble.code)
+      ? failCluster(engine, record, pass, outcomes, trouble)
+      : hold(engine, record, pass, trouble);
+  const step = nextRound(pass, outcomes, fresh, record.deletions, engine.clock.now());
+  if (step.kind === "finished") {
+    await engine.store.recordClusterResult(record.id, step.result);
+    await finishSyncIfDone(engine, record);
+    return done;
+  }
+  await engine.store.replacePass(record.id, step.pass, pass.round);
+  return { kind: "again", inMs: 0 };
+}
+
+/** The same planning as at the beginning, for one cluster: live state is read anew. */
+async function planOneCluster(engine: Engine, record: SyncRecord, cluster: string, signal: AbortSignal): Promise<Plan> {
+  const repository = await engine.repository(record.repository);
+  const { desired } = await loadRevision(engine, repository, record.revision, signal);
+  const base =
+    record.baseRevision === undefined
+      ? undefined
+      : await loadRevision(engine, repository, record.baseRevision, signal).catch(() => undefined);
+  const { live, held } = await readClusters(engine, [cluster], signal);
+  return buildPlan({
+    instance: engine.config().instance,
+    revision: record.revision,
+    baseRevision: record.baseRevision,
+    desired,
+    base: base?.desired,
+    live,
+    held,
+    traitsOfHeld: new Map(),
+    scope: new Set(Object.keys(record.targets)),
+    rewritten: false,
+    approvals: new Set(),
+    offline: false,
+  });
+}
+
+/** Only a person can change these; holding on would leave the commit pending for ever. */
+function isFatal(code: string): boolean {
+  return (
+    code === "cluster-auth-failed" || code === "cluster-unsupported" || code === "config-invalid" || code === "internal"
+  );
+}
+
+async function failCluster(
+  engine: Engine,
+  record: SyncRecord,
+  pass: ClusterPass,
+  outcomes: ReadonlyMap<string, OperationOutcome>,
+  trouble: Plan["held"][number],
+): Promise<JobAnswer> {
+  const step = nextRound(
+    pass,
+    outcomes,
+    { operations: [], conflicts: pass.conflicts },
+    record.deletions,
+    engine.clock.now(),
+  );
+  if (step.kind !== "finished") return done;
+  const failure = {
+    kind: "update" as const,
+    application: "",
+    key: "",
+    virdomain: "all VMs",
+    group: "",
+    step: 0,
+    code: trouble.code,
+    message: trouble.reason,
+    fault: "platform" as const,
+  };
+  const result: ClusterResult = { ...step.result, failures: [...step.result.failures, failure] };
+  await engine.store.recordClusterResult(record.id, result);
+  await finishSyncIfDone(engine, record);
+  return done;
+}
+
+/** The cluster is away or busy with an update: its part of the sync waits, told on the commit, and costs no retry. */
+async function hold(
+  engine: Engine,
+  record: SyncRecord,
+  pass: ClusterPass,
+  trouble: Plan["held"][number],
+): Promise<JobAnswer> {
+  const attempts = (pass.held?.attempts ?? 0) + 1;
+  const sinceMs = pass.held?.sinceMs ?? engine.clock.now();
+  const held = { code: trouble.code, reason: trouble.reason, sinceMs, attempts };
+  await engine.store.replacePass(record.id, { ...pass, held }, pass.round);
+  await tell(engine, record, `Held: ${pass.cluster} (${trouble.reason})`);
+  return { kind: "again", inMs: Math.min(60_000, 1_000 * 2 ** Math.min(attempts, 6)) * (0.5 + engine.random() / 2) };
+}
+
+async function tellProgress(
+  engine: Engine,
+  record: SyncRecord,
+  pass: ClusterPass,
+  outcomes: ReadonlyMap<string, OperationOutcome>,
+): Promise<void> {
+  if (record.clusters.length > 1 || outcomes.size === 0) return;
+  await tell(
+    engine,
+    record,
+    describeProgress(pass.completed.length + outcomes.size, pass.completed.length + pass.operations.length),
+  );
+}
+
+async function tell(engine: Engine, record: SyncRecord, description: string): Promise<void> {
+  const place = { repository: record.repository, prefix: engine.config().statusPrefix, context: "sync" as const };
+  await engine.store.appendOutbox([statusEntry(place, record.revision, "progress", "pending", description)]);
+  await engine.queue.addDelivery(
+    { schemaVersion: 1, repository: record.repository },
+    `${record.id}-${engine.clock.now()}`,
+  );
+}

@@ -1,0 +1,190 @@
+import { WatcherError } from "../lib/errors.ts";
+import { type DesiredVirdomain, identityKey } from "../fleet/desired-state.ts";
+import { defaultPolicy } from "../manifest/document.ts";
+import { diffVirdomain, isProtected } from "../plan/diff-virdomain.ts";
+import type { LiveVirdomain, OwnershipMark } from "../plan/live-state.ts";
+import { nameDevices } from "../plan/match-virdomains.ts";
+import { type Change, disruptionOrder, type Operation } from "../plan/plan.ts";
+import type { ChangeContext, Hypervisor } from "../ports/hypervisor.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { Probe } from "../ports/probe.ts";
+import { removeVirdomain } from "./remove-virdomain.ts";
+import { waitUntilReady } from "./wait-until-ready.ts";
+
+/** What an operation works with: the cluster, the revision's wish, and the world. */
+export interface OperationInput {
+  readonly operation: Operation;
+  /** Undefined for deletions. */
+  readonly desired: DesiredVirdomain | undefined;
+  readonly instance: string;
+  readonly revision: string;
+  readonly hypervisor: Hypervisor;
+  readonly clock: Clock;
+  readonly probe: Probe;
+}
+
+/** `stale`: live state moved in a way the plan did not know; planning decides anew. */
+export type OperationEnd = { readonly kind: "done" } | { readonly kind: "stale"; readonly message: string };
+
+const done: OperationEnd = { kind: "done" };
+
+/**
+ * Carries out one operation: reads the VM, does what is still to do, reads back. May run twice, late, or from the
+ * middle; it never does more harm than the plan announced.
+ */
+export async function applyOperation(input: OperationInput, context: ChangeContext): Promise<OperationEnd> {
+  const { operation, desired } = input;
+  if (operation.kind === "delete") return applyDelete(input, context);
+  if (desired === undefined) return stale(`${operation.virdomain} is no longer in the manifests of this revision`);
+  switch (operation.kind) {
+    case "create":
+      return applyCreate(input, desired, context);
+    case "replace":
+      return applyReplace(input, desired, context);
+    case "update":
+    case "start":
+    case "stop":
+      return applyUpdate(input, desired, context);
+    default:
+      return operation.kind satisfies never;
+  }
+}
+
+async function applyCreate(
+  input: OperationInput,
+  desired: DesiredVirdomain,
+  context: ChangeContext,
+): Promise<OperationEnd> {
+  const created = await input.hypervisor.create(desired, markFor(input, desired, desired.cloudInit?.hash), context);
+  await settlePower(input, desired, created, context);
+  return done;
+}
+
+/** Delete and create. A crash in between leaves no VM, and the next round creates it. */
+async function applyReplace(
+  input: OperationInput,
+  desired: DesiredVirdomain,
+  context: ChangeContext,
+): Promise<OperationEnd> {
+  const live = await findPlanned(input, context.signal);
+  if (live !== undefined) {
+    const difference = diffVirdomain(desired, live, input.hypervisor.traits);
+    if (!difference.changes.some((change) => change.disruption === "rebuild"))
+      return stale(`${desired.name} no longer needs to be rebuilt`);
+    if (live.mark?.protected === true || isProtected(desired)) return stale(`${desired.name} is protected`);
+    await removeVirdomain(input.hypervisor, live, desired.policy, context);
+  }
+  return applyCreate(input, desired, context);
+}
+
+async function applyUpdate(
+  input: OperationInput,
+  desired: DesiredVirdomain,
+  context: ChangeContext,
+): Promise<OperationEnd> {
+  const { hypervisor, operation } = input;
+  const found = await findPlanned(input, context.signal);
+  if (found === undefined) return stale(`${desired.name} (${operation.virdomainId}) is no longer there`);
+  if (found.mark?.building === true) return stale(`${desired.name} is still being built`);
+  const live = operation.adopt && found.mark === undefined ? nameDevices(found, desired) : found;
+  const { changes, refusals } = diffVirdomain(desired, live, hypervisor.traits);
+  const surprise = refusals[0]?.message ?? unannounced(operation, changes);
+  if (surprise !== undefined) return stale(surprise);
+  const wanted = changes.filter((change) => change.kind !== "power");
+  if (wanted.length === 0 && found.mark !== undefined) {
+    await settlePower(input, desired, found, context);
+    return done;
+  }
+  if (wanted.some((change) => hypervisor.traits.rebootFor.has(change.kind)))
+    await stopVirdomain(hypervisor, found, desired, context);
+  const current = (await hypervisor.findVirdomain(found.id, context.signal)) ?? found;
+  const updated = await hypervisor.update(
+    current,
+    desired,
+    markFor(input, desired, found.mark === undefined ? desired.cloudInit?.hash : found.mark.cloudInitHash),
+    context,
+  );
+  await settlePower(input, desired, updated, context);
+  return done;
+}
+
+async function applyDelete(input: OperationInput, context: ChangeContext): Promise<OperationEnd> {
+  const live = await findPlanned(input, context.signal);
+  if (live === undefined) return done;
+  if (live.mark?.protected === true) return stale(`${live.name} is protected`);
+  await removeVirdomain(input.hypervisor, live, defaultPolicy, context);
+  return done;
+}
+
+/**
+ * The VM the plan meant: same id, and still carrying our mark for this identity (or none, when it is to be adopted).
+ * A VM whose mark was taken off or that became a clone is not ours to touch and counts as absent.
+ */
+async function findPlanned(input: OperationInput, signal: AbortSignal): Promise<LiveVirdomain | undefined> {
+  const { operation, hypervisor, instance, desired } = input;
+  if (operation.virdomainId === undefined) return undefined;
+  const live = await hypervisor.findVirdomain(operation.virdomainId, signal);
+  if (live === undefined || live.clone || live.replica) return undefined;
+  if (live.mark === undefined) return operation.adopt ? live : undefined;
+  const accepted = [operation.identity, ...(desired?.formerIdentities ?? [])].map(identityKey);
+  return live.mark.instance === instance && accepted.includes(identityKey(live.mark.identity)) ? live : undefined;
+}
+
+/** A change that costs more than the plan said, or takes a disk it did not name, goes back to planning. */
+function unannounced(operation: Operation, changes: readonly Change[]): string | undefined {
+  const allowed = disruptionOrder.indexOf(operation.disruption);
+  const announced = new Set(operation.changes.map((change) => change.path));
+  const surprise = changes.find(
+    (change) =>
+      disruptionOrder.indexOf(change.disruption) > allowed ||
+      (change.disruption === "data-loss" && !announced.has(change.path)),
+  );
+  return surprise === undefined
+    ? undefined
+    : `${surprise.path} of ${operation.virdomain} changed since planning and would need ${surprise.disruption}`;
+}
+
+/** Power comes last: on and ready, or off. */
+async function settlePower(
+  input: OperationInput,
+  desired: DesiredVirdomain,
+  live: LiveVirdomain,
+  context: ChangeContext,
+): Promise<void> {
+  if (desired.state === "shutoff") return stopVirdomain(input.hypervisor, live, desired, context);
+  const current = await input.hypervisor.findVirdomain(live.id, context.signal);
+  if (current === undefined)
+    throw new WatcherError("virdomain-changed", `VM ${desired.name} disappeared while it was being worked on`);
+  if (current.power !== "running") await input.hypervisor.start(live.id, context);
+  await waitUntilReady(input, desired, live.id, context);
+}
+
+async function stopVirdomain(
+  hypervisor: Hypervisor,
+  live: LiveVirdomain,
+  desired: DesiredVirdomain,
+  context: ChangeContext,
+): Promise<void> {
+  if (live.power === "shutoff" || live.power === "crashed") return;
+  await hypervisor.stop(
+    live.id,
+    { graceMs: desired.policy.shutdownGraceMs, force: desired.policy.forceShutdown },
+    context,
+  );
+}
+
+function markFor(input: OperationInput, desired: DesiredVirdomain, cloudInitHash: string | undefined): OwnershipMark {
+  return {
+    instance: input.instance,
+    identity: desired.identity,
+    deployment: desired.deployment,
+    revision: input.revision,
+    cloudInitHash,
+    building: false,
+    protected: isProtected(desired),
+  };
+}
+
+function stale(message: string): OperationEnd {
+  return { kind: "stale", message };
+}

@@ -1,0 +1,31 @@
+import type { Cluster } from "../fleet/cluster.ts";
+import type { ClusterConfig, Config } from "../config/config.ts";
+import type { Engine, Repository } from "./engine.ts";
+import type { FleetSettings, LoadedManifests } from "./manifests.ts";
+
+/** The manifests of a commit (or tree) rendered for the configured clusters. */
+export function loadRevision(
+  engine: Engine,
+  repository: Repository,
+  treeish: string,
+  signal: AbortSignal,
+): Promise<LoadedManifests> {
+  return repository.manifests.load(treeish, fleetSettings(engine.config(), repository), signal);
+}
+
+/** What planning may know of the configuration: no addresses, no secrets. */
+export function fleetSettings(
+  config: Config,
+  repository: { readonly config: { readonly name: string; readonly clusters: readonly string[] } },
+): FleetSettings {
+  return {
+    repository: repository.config.name,
+    clusters: config.clusters.map(toCluster),
+    defaultClusters: repository.config.clusters,
+    allowHttp: config.assets.allowHttp,
+  };
+}
+
+function toCluster({ name, driver, labels, variables, networks }: ClusterConfig): Cluster {
+  return { name, driver, labels, variables, networks };
+}

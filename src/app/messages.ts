@@ -1,0 +1,49 @@
+import { cutDescription, describeSuperseded } from "../report/status-text.ts";
+import type { SyncRecord, SyncVerdict } from "../sync/sync-record.ts";
+import type { CommitState } from "../ports/forge.ts";
+import type { OutboxEntry } from "../ports/state-store.ts";
+
+/** Where statuses go and under which name. */
+export interface StatusPlace {
+  readonly repository: string;
+  /** `kraken-gitops` unless configured. */
+  readonly prefix: string;
+  readonly context: "plan" | "sync";
+}
+
+/** One status of one commit for the outbox. The forge's adapter cuts to its own limit; this cut keeps Redis small. */
+export function statusEntry(
+  place: StatusPlace,
+  revision: string,
+  weight: OutboxEntry["weight"],
+  state: CommitState,
+  description: string,
+): OutboxEntry {
+  const context = `${place.prefix}/${place.context}`;
+  return {
+    repository: place.repository,
+    key: `status/${revision}/${context}`,
+    weight,
+    message: {
+      kind: "status",
+      revision,
+      status: { context, state, description: cutDescription(description, 255), targetUrl: undefined },
+    },
+  };
+}
+
+/** Every commit a finished sync answers for gets its final status: its own the verdict, the others by whom they were superseded. */
+export function finalEntries(place: StatusPlace, record: SyncRecord, verdict: SyncVerdict): OutboxEntry[] {
+  return record.commits.map((commit) => {
+    const description =
+      commit === record.revision ? verdict.description : describeSuperseded(record.revision, verdict.state);
+    return statusEntry(place, commit, "final", verdict.state, description);
+  });
+}
+
+/** Said at once to commits that a newer one overtook; their final status comes with its verdict. */
+export function supersededEntries(place: StatusPlace, commits: readonly string[], by: string): OutboxEntry[] {
+  return commits
+    .filter((commit) => commit !== by)
+    .map((commit) => statusEntry(place, commit, "first", "pending", describeSuperseded(by)));
+}

@@ -1,0 +1,150 @@
+import { messageOf, WatcherError } from "../lib/errors.ts";
+import { type DesiredVirdomain, identityKey } from "../fleet/desired-state.ts";
+import type { Operation } from "../plan/plan.ts";
+import { decideRetry } from "../sync/retry.ts";
+import type { OperationOutcome, SyncRecord } from "../sync/sync-record.ts";
+import type { JobAnswer, OperationJob } from "../ports/job-queue.ts";
+import type { Log } from "../ports/log.ts";
+import type { OperationHold } from "../ports/state-store.ts";
+import { applyOperation } from "./apply-operation.ts";
+import type { Engine } from "./engine.ts";
+import { holdWatch } from "./hold-watch.ts";
+import { loadRevision } from "./load-revision.ts";
+
+const done: JobAnswer = { kind: "done" };
+/** How long an operation's hold on its VM outlives a killed worker. */
+const holdMs = 10_000;
+
+/** One operation job: asks the gate, works, writes the outcome, wakes the sync. */
+export async function runOperationJob(engine: Engine, job: OperationJob, signal: AbortSignal): Promise<JobAnswer> {
+  const found = await findOperation(engine, job);
+  if (found === undefined) return done;
+  const { record, operation } = found;
+  const begun = await engine.store.beginOperation({
+    syncId: job.syncId,
+    cluster: job.cluster,
+    round: job.round,
+    operationId: job.operationId,
+    virdomainKey: identityKey(operation.identity),
+    clusterLimit: engine.config().workers.perCluster,
+    ttlMs: holdMs,
+  });
+  if (begun.kind === "virdomain-held" || begun.kind === "cluster-full")
+    return { kind: "again", inMs: 100 + 100 * engine.random() };
+  if (begun.kind !== "begun") return wake(engine, job);
+  const log = engine.log.child({
+    repository: record.repository,
+    revision: record.revision,
+    cluster: job.cluster,
+    application: operation.application,
+    virdomain: operation.virdomain,
+    operation: operation.kind,
+    job: job.operationId,
+  });
+  return work(engine, job, record, operation, begun.hold, begun.attempt, log, signal);
+}
+
+async function findOperation(
+  engine: Engine,
+  job: OperationJob,
+): Promise<{ record: SyncRecord; operation: Operation } | undefined> {
+  const sync = await engine.store.readSync(job.syncId);
+  if (sync?.state.kind !== "running") return undefined;
+  const pass = await engine.store.readPass(job.syncId, job.cluster);
+  const operation =
+    pass?.round === job.round ? pass.operations.find((candidate) => candidate.id === job.operationId) : undefined;
+  return operation === undefined ? undefined : { record: sync.record, operation };
+}
+
+async function work(
+  engine: Engine,
+  job: OperationJob,
+  record: SyncRecord,
+  operation: Operation,
+  hold: OperationHold,
+  attempt: number,
+  log: Log,
+  signal: AbortSignal,
+): Promise<JobAnswer> {
+  const startedMs = engine.clock.now();
+  await using watch = holdWatch(engine, job.syncId, hold, holdMs, signal, (text) =>
+    log.info({ progress: text }, "operation progress"),
+  );
+  try {
+    const hypervisor = await engine.hypervisor(job.cluster);
+    await hypervisor.ensureReady(watch.context.signal);
+    const desired = await findDesired(engine, record, operation, watch.context.signal);
+    const { instance } = engine.config();
+    const end = await applyOperation(
+      { operation, desired, instance, revision: record.revision, hypervisor, clock: engine.clock, probe: engine.probe },
+      watch.context,
+    );
+    const atMs = engine.clock.now();
+    const outcome: OperationOutcome =
+      end.kind === "done"
+        ? { kind: "done", atMs, durationMs: atMs - startedMs }
+        : { kind: "stale", atMs, message: end.message };
+    log.info(
+      { outcome: end.kind, durationMs: atMs - startedMs, ...(end.kind === "stale" ? { reason: end.message } : {}) },
+      "operation ended",
+    );
+    await hold.end(outcome);
+    return wake(engine, job);
+  } catch (error) {
+    return afterError(engine, job, hold, attempt, log, error, watch.context.stop.aborted);
+  }
+}
+
+async function afterError(
+  engine: Engine,
+  job: OperationJob,
+  hold: OperationHold,
+  attempt: number,
+  log: Log,
+  error: unknown,
+  stopped: boolean,
+): Promise<JobAnswer> {
+  if (stopped) {
+    log.info({ reason: messageOf(error) }, "operation stopped for a newer revision");
+    await hold.end(undefined, { free: true });
+    return done;
+  }
+  const decision = decideRetry(error, attempt, engine.random());
+  if (decision.kind === "again") {
+    const waits = error instanceof WatcherError && error.retry === "wait";
+    log.warn(
+      { err: error, attempt, againInMs: Math.round(decision.inMs) },
+      waits ? "operation waits" : "operation failed, will be tried again",
+    );
+    await hold.end(undefined, { free: waits });
+    return { kind: "again", inMs: decision.inMs };
+  }
+  const { code, message, fault } = decision;
+  log.error({ err: error, code, attempt }, "operation failed");
+  await hold.end({ kind: "failed", atMs: engine.clock.now(), code, message, fault });
+  return wake(engine, job);
+}
+
+/** The wish comes from git, not from the job: user data holds secrets and does not belong in Redis. */
+async function findDesired(
+  engine: Engine,
+  record: SyncRecord,
+  operation: Operation,
+  signal: AbortSignal,
+): Promise<DesiredVirdomain | undefined> {
+  if (operation.kind === "delete") return undefined;
+  const repository = await engine.repository(record.repository);
+  await repository.git.ensureRevisions([{ revision: record.revision, ref: `refs/heads/${record.branch}` }], signal);
+  const { desired } = await loadRevision(engine, repository, record.revision, signal);
+  const target = desired.targets.get(`${operation.cluster}/${operation.application}`);
+  const key = identityKey(operation.identity);
+  return target?.virdomains.find((virdomain) => identityKey(virdomain.identity) === key);
+}
+
+async function wake(engine: Engine, job: OperationJob): Promise<JobAnswer> {
+  await engine.queue.addAdvance(
+    { schemaVersion: 1, syncId: job.syncId, cluster: job.cluster },
+    `${job.round}-${job.operationId}`,
+  );
+  return done;
+}

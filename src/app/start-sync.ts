@@ -1,0 +1,200 @@
+import { buildPlan } from "../plan/build-plan.ts";
+import { readApprovals } from "../plan/deletion-rules.ts";
+import type { Plan } from "../plan/plan.ts";
+import { describeProgress } from "../report/status-text.ts";
+import { isPermitted } from "../sync/cluster-pass.ts";
+import type { ClusterPass, SyncRecord } from "../sync/sync-record.ts";
+import type { AppliedTarget, BranchRecord } from "../ports/state-store.ts";
+import type { Engine, Repository } from "./engine.ts";
+import { finishSyncIfDone } from "./finish-sync.ts";
+import { loadRevision } from "./load-revision.ts";
+import type { LoadedManifests } from "./manifests.ts";
+import { statusEntry, supersededEntries } from "./messages.ts";
+import { readClusters } from "./read-clusters.ts";
+
+/** A revision that is to be synced, as the watcher found it. */
+export interface SyncRequest {
+  readonly revision: string;
+  readonly branch: BranchRecord;
+  /** The branch no longer contains the revision synced before. */
+  readonly rewritten: boolean;
+  /** Plan every target, also those whose desired state was applied before. */
+  readonly everything: boolean;
+  readonly predecessors: readonly string[];
+}
+
+/** Plans a revision against live state and starts its sync. Answers the sync's id. */
+export async function startSync(
+  engine: Engine,
+  repository: Repository,
+  request: SyncRequest,
+  signal: AbortSignal,
+): Promise<string> {
+  const { name } = repository.config;
+  const loaded = await loadRevision(engine, repository, request.revision, signal);
+  const base = await loadBase(engine, repository, request.branch.synced, signal);
+  const applied = await engine.store.readApplied(name);
+  const scope = request.everything || applied.size === 0 ? undefined : scopeOf(loaded, applied);
+  const plan = await planRevision(engine, repository, request, { loaded, base, scope }, signal);
+  await engine.store.savePlan(plan.id, JSON.stringify(plan));
+  const record = await toRecord(engine, repository, request, loaded, plan, scope, applied, signal);
+  const passes = record.clusters.map((cluster) => firstPass(cluster, plan, record, engine.clock.now()));
+  const place = { repository: name, prefix: engine.config().statusPrefix, context: "sync" as const };
+  const first = statusEntry(place, record.revision, "first", "pending", pendingText(plan, passes));
+  await engine.store.createSync(record, passes, [...supersededEntries(place, record.commits, record.revision), first]);
+  engine.log.info(
+    {
+      repository: name,
+      sync: record.id,
+      revision: record.revision,
+      operations: plan.operations.length,
+      clusters: record.clusters.length,
+      held: plan.held.length,
+    },
+    "sync started",
+  );
+  for (const cluster of record.clusters)
+    await engine.queue.addAdvance({ schemaVersion: 1, syncId: record.id, cluster }, "start");
+  await engine.queue.addDelivery({ schemaVersion: 1, repository: name }, record.id);
+  await finishSyncIfDone(engine, record);
+  return record.id;
+}
+
+/** What was synced before; undefined on first sight or when that commit is gone (then nothing is told apart as drift). */
+async function loadBase(
+  engine: Engine,
+  repository: Repository,
+  revision: string | undefined,
+  signal: AbortSignal,
+): Promise<LoadedManifests | undefined> {
+  if (revision === undefined) return undefined;
+  try {
+    await repository.git.ensureRevisions([{ revision, ref: undefined }], signal);
+    return await loadRevision(engine, repository, revision, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    engine.log.warn(
+      { err: error, repository: repository.config.name, revision },
+      "revision synced before cannot be read, planning without it",
+    );
+    return undefined;
+  }
+}
+
+/** Targets whose desired state is not the one applied last, and targets that are gone. */
+function scopeOf(loaded: LoadedManifests, applied: ReadonlyMap<string, AppliedTarget>): Set<string> {
+  const scope = new Set<string>();
+  for (const [key, target] of loaded.desired.targets) if (applied.get(key)?.hash !== target.hash) scope.add(key);
+  for (const key of applied.keys()) if (!loaded.desired.targets.has(key)) scope.add(key);
+  return scope;
+}
+
+interface Inputs {
+  readonly loaded: LoadedManifests;
+  readonly base: LoadedManifests | undefined;
+  readonly scope: ReadonlySet<string> | undefined;
+}
+
+async function planRevision(
+  engine: Engine,
+  repository: Repository,
+  request: SyncRequest,
+  inputs: Inputs,
+  signal: AbortSignal,
+): Promise<Plan> {
+  const configured = engine.config().clusters.map((cluster) => cluster.name);
+  const touched = inputs.scope === undefined ? new Set(configured) : new Set([...inputs.scope].map(clusterOf));
+  const { live, held } = await readClusters(
+    engine,
+    configured.filter((cluster) => touched.has(cluster)),
+    signal,
+  );
+  const commit = await repository.git.readCommit(request.revision, signal);
+  return buildPlan({
+    instance: engine.config().instance,
+    revision: request.revision,
+    baseRevision: request.branch.synced,
+    desired: inputs.loaded.desired,
+    base: inputs.base?.desired,
+    live,
+    held,
+    traitsOfHeld: new Map(held.map(({ cluster }) => [cluster, engine.traits(driverOf(engine, cluster))])),
+    scope: inputs.scope,
+    rewritten: request.rewritten,
+    approvals: readApprovals(commit.message),
+    offline: false,
+  });
+}
+
+function driverOf(engine: Engine, cluster: string): "hypercore" | "libvirt" {
+  return engine.config().clusters.find((candidate) => candidate.name === cluster)?.driver ?? "hypercore";
+}
+
+function clusterOf(key: string): string {
+  return key.slice(0, key.indexOf("/"));
+}
+
+async function toRecord(
+  engine: Engine,
+  repository: Repository,
+  request: SyncRequest,
+  loaded: LoadedManifests,
+  plan: Plan,
+  scope: ReadonlySet<string> | undefined,
+  applied: ReadonlyMap<string, AppliedTarget>,
+  signal: AbortSignal,
+): Promise<SyncRecord> {
+  const { name, branch } = repository.config;
+  const commit = await repository.git.readCommit(request.revision, signal);
+  const startedAtMs = engine.clock.now();
+  const unsettled = await engine.store.listUnsettledCommits(name);
+  const returnsTo = loaded.treeId === undefined ? undefined : await engine.store.findSyncedTree(name, loaded.treeId);
+  const busy = new Set([...plan.operations, ...plan.conflicts, ...plan.held].map(({ cluster }) => cluster));
+  const keys = scope ?? new Set([...loaded.desired.targets.keys(), ...applied.keys()]);
+  return {
+    schemaVersion: 1,
+    id: `${name}-${request.revision.slice(0, 12)}-${startedAtMs.toString(36)}`,
+    repository: name,
+    branch,
+    revision: request.revision,
+    treeId: loaded.treeId,
+    baseRevision: request.branch.synced,
+    planId: plan.id,
+    commits: [request.revision, ...unsettled.filter((other) => other !== request.revision)],
+    author: commit.author,
+    subject: commit.subject,
+    startedAtMs,
+    returnsTo:
+      returnsTo?.revision === request.branch.synced || returnsTo?.revision === request.revision ? undefined : returnsTo,
+    problems: plan.problems,
+    clusters: [...busy].sort(),
+    targets: Object.fromEntries([...keys].map((key) => [key, loaded.desired.targets.get(key)?.hash ?? ""])),
+    predecessors: request.predecessors,
+    deletions: plan.deletions,
+  };
+}
+
+/** Clusters that could not be read begin held; the others with the operations the deletion rules let through. */
+function firstPass(cluster: string, plan: Plan, record: SyncRecord, nowMs: number): ClusterPass {
+  const held = plan.held.find((candidate) => candidate.cluster === cluster);
+  const empty = { cluster, operations: [], conflicts: [], failures: [], completed: [] };
+  if (held !== undefined)
+    return { ...empty, round: 0, held: { code: held.code, reason: held.reason, sinceMs: nowMs, attempts: 1 } };
+  return {
+    ...empty,
+    round: 1,
+    operations: plan.operations.filter(
+      (operation) => operation.cluster === cluster && isPermitted(operation, record.deletions),
+    ),
+    conflicts: plan.conflicts.filter((conflict) => conflict.cluster === cluster),
+    held: undefined,
+  };
+}
+
+function pendingText(plan: Plan, passes: readonly ClusterPass[]): string {
+  const operations = passes.reduce((sum, pass) => sum + pass.operations.length, 0);
+  if (passes.length === 0) return "Checking manifests";
+  return plan.held.length > 0 && operations === 0
+    ? `Held: ${plan.held[0]?.cluster} (${plan.held[0]?.reason})`
+    : describeProgress(0, operations);
+}

@@ -1,0 +1,207 @@
+import { messageOf, WatcherError } from "../lib/errors.ts";
+import type { BranchRecord, Lease } from "../ports/state-store.ts";
+import type { SyncRecord } from "../sync/sync-record.ts";
+import type { Engine, Repository } from "./engine.ts";
+import { supersededEntries } from "./messages.ts";
+import { planPullRequests } from "./plan-pull-requests.ts";
+import { startSync } from "./start-sync.ts";
+
+const leaseMs = 30_000;
+/** Between looks at wishes of people (`sync`) while waiting for the next poll. */
+const lookMs = 1_000;
+/** Commits of one push that get a status of their own; older ones of the same push do not. */
+const maxArrived = 250;
+/** How long a new revision waits for the old one's operations before clusters still in motion are left to their own pass. */
+const quiesceMs = 2_000;
+const longestBackoffMs = 300_000;
+
+/**
+ * Watches one repository until `signal` aborts: polls, records what arrived, starts syncs, plans pull requests and
+ * wakes up what may have been forgotten. Only the process holding the repository's lease does so.
+ */
+export async function watchRepository(engine: Engine, name: string, signal: AbortSignal): Promise<void> {
+  const log = engine.log.child({ repository: name });
+  let lease: Lease | undefined;
+  let failures = 0;
+  const renewal = setInterval(() => void renewLease(), leaseMs / 3);
+  const renewLease = async (): Promise<void> => {
+    if (lease !== undefined && !(await lease.renew().catch(() => false))) lease = undefined;
+  };
+  try {
+    while (!signal.aborted) {
+      try {
+        lease ??= await engine.store.acquireLease(`watch/${name}`, leaseMs);
+        if (lease !== undefined) await poll(engine, name, signal);
+        failures = 0;
+      } catch (error) {
+        if (signal.aborted) break;
+        failures += 1;
+        log.warn({ err: error, failures }, "poll failed, nothing was changed");
+        await recordTrouble(engine, name, error);
+      }
+      await waitForNextPoll(engine, name, failures, signal);
+    }
+  } finally {
+    clearInterval(renewal);
+    await lease?.release().catch(() => undefined);
+  }
+}
+
+/** One poll. Every part may be cut off and run again. */
+export async function poll(engine: Engine, name: string, signal: AbortSignal): Promise<void> {
+  const repository = await engine.repository(name);
+  const branch = await engine.store.readBranch(name);
+  const remote = await repository.git.remoteTip(signal);
+  if (remote === undefined) {
+    const message = `branch ${repository.config.branch} does not exist yet; waiting for its first commit`;
+    await engine.store.recordCondition(name, {
+      atMs: engine.clock.now(),
+      ok: branch.observed === undefined,
+      code: branch.observed === undefined ? undefined : "git-branch-missing",
+      message:
+        branch.observed === undefined
+          ? message
+          : `branch ${repository.config.branch} is gone; nothing is changed until it is back`,
+    });
+    return;
+  }
+  const wish = await engine.store.takeSyncRequest(name);
+  if (wish || remote !== branch.observed || !(await isUnderControl(engine, branch, remote)))
+    await takeRevision(engine, repository, branch, wish, signal);
+  else await sweep(engine, branch);
+  await engine.queue.addDelivery({ schemaVersion: 1, repository: name }, `sweep-${engine.clock.now()}`);
+  const tip = (await engine.store.readBranch(name)).observed;
+  if (tip !== undefined) await planPullRequests(engine, repository, tip, signal);
+  await engine.store.recordCondition(name, {
+    atMs: engine.clock.now(),
+    ok: true,
+    code: undefined,
+    message: "watching",
+  });
+}
+
+/** The branch's tip has a sync (under way or ended). False after a crash between recording a tip and starting its sync. */
+async function isUnderControl(engine: Engine, branch: BranchRecord, tip: string): Promise<boolean> {
+  const current = branch.currentSync === undefined ? undefined : await engine.store.readSync(branch.currentSync);
+  return current !== undefined && current.record.revision === tip && current.state.kind !== "superseded";
+}
+
+async function takeRevision(
+  engine: Engine,
+  repository: Repository,
+  branch: BranchRecord,
+  wish: boolean,
+  signal: AbortSignal,
+): Promise<void> {
+  const { name } = repository.config;
+  const tip = await repository.git.fetchBranch(signal);
+  if (tip === undefined) return;
+  const rewritten = await observe(engine, repository, branch, tip, signal);
+  const predecessors = await supersede(engine, branch, tip, wish);
+  await quiesce(engine, predecessors, signal);
+  const everything = wish || branch.currentSync === undefined;
+  const current = await engine.store.readBranch(name);
+  await startSync(engine, repository, { revision: tip, branch: current, rewritten, everything, predecessors }, signal);
+}
+
+/** Writes down what reached the branch, before anything is planned. Answers whether history was rewritten. */
+async function observe(
+  engine: Engine,
+  repository: Repository,
+  branch: BranchRecord,
+  tip: string,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const { git, config } = repository;
+  const since = branch.observed;
+  if (since === tip) return branch.synced !== undefined && !(await contains(repository, branch.synced, tip, signal));
+  const known = since !== undefined && (await contains(repository, since, since, signal));
+  const arrived = known ? await git.listCommits(since, tip, maxArrived, signal) : [tip];
+  const commits = arrived.includes(tip) ? arrived : [tip, ...arrived];
+  await engine.store.recordObserved(config.name, tip, commits.toReversed());
+  const rewritten = since !== undefined && !(await contains(repository, since, tip, signal));
+  engine.log.info(
+    { repository: config.name, revision: tip, previous: since, commits: commits.length, rewritten },
+    "new revision",
+  );
+  if (rewritten)
+    engine.log.warn(
+      { repository: config.name, revision: tip, previous: since },
+      "the branch was rewritten; deletions wait for an approval",
+    );
+  return rewritten || (branch.synced !== undefined && !(await contains(repository, branch.synced, tip, signal)));
+}
+
+/** False also when the commit is gone from the repository: then its history cannot be trusted either. */
+async function contains(repository: Repository, ancestor: string, tip: string, signal: AbortSignal): Promise<boolean> {
+  try {
+    return await repository.git.isAncestor(ancestor, tip, signal);
+  } catch (error) {
+    if (error instanceof WatcherError && error.code === "git-revision-missing") return false;
+    throw error;
+  }
+}
+
+/** Newest wins: the running sync begins nothing more. Answers the syncs whose last operations may still be under way. */
+async function supersede(engine: Engine, branch: BranchRecord, tip: string, wish: boolean): Promise<string[]> {
+  const current = branch.currentSync === undefined ? undefined : await engine.store.readSync(branch.currentSync);
+  if (current === undefined) return [];
+  const { record } = current;
+  const overtaken = record.revision !== tip || wish;
+  if (current.state.kind === "running" && overtaken) {
+    const place = { repository: record.repository, prefix: engine.config().statusPrefix, context: "sync" as const };
+    await engine.store.supersedeSync(record.id, tip, supersededEntries(place, record.commits, tip));
+    engine.log.info(
+      { repository: record.repository, sync: record.id, revision: record.revision, by: tip },
+      "sync superseded",
+    );
+  }
+  return stillUnderWay(engine, record);
+}
+
+async function stillUnderWay(engine: Engine, record: SyncRecord): Promise<string[]> {
+  const candidates = [record.id, ...record.predecessors];
+  const counts = await Promise.all(candidates.map((id) => engine.store.countUnderWay(id)));
+  return candidates.filter((_id, index) => (counts[index] ?? 0) > 0);
+}
+
+/** Gives operations under way a moment to reach a safe boundary, so that planning reads a quiet cluster. */
+async function quiesce(engine: Engine, syncs: readonly string[], signal: AbortSignal): Promise<void> {
+  const deadline = engine.clock.now() + quiesceMs;
+  while (engine.clock.now() < deadline) {
+    const counts = await Promise.all(syncs.map((id) => engine.store.countUnderWay(id)));
+    if (counts.every((count) => count === 0)) return;
+    await engine.clock.sleep(50, signal);
+  }
+}
+
+/** Wakes every cluster of the running sync that has no result: heals a wake-up lost in a crash. */
+async function sweep(engine: Engine, branch: BranchRecord): Promise<void> {
+  const current = branch.currentSync === undefined ? undefined : await engine.store.readSync(branch.currentSync);
+  if (current?.state.kind !== "running") return;
+  const { record } = current;
+  const results = await engine.store.readClusterResults(record.id);
+  const open = record.clusters.filter((cluster) => !results.has(cluster));
+  const wake = `sweep-${engine.clock.now()}`;
+  for (const cluster of open.length > 0 ? open : record.clusters.slice(0, 1))
+    await engine.queue.addAdvance({ schemaVersion: 1, syncId: record.id, cluster }, wake);
+}
+
+async function recordTrouble(engine: Engine, name: string, error: unknown): Promise<void> {
+  const code = error instanceof WatcherError ? error.code : "internal";
+  await engine.store
+    .recordCondition(name, { atMs: engine.clock.now(), ok: false, code, message: messageOf(error) })
+    .catch(() => undefined);
+}
+
+/** The poll interval with jitter, longer after failures, shorter when a person asked for a sync. */
+async function waitForNextPoll(engine: Engine, name: string, failures: number, signal: AbortSignal): Promise<void> {
+  const pollMs = engine.config().repositories.find((repository) => repository.name === name)?.pollMs ?? lookMs;
+  const backoffMs = failures === 0 ? pollMs : Math.min(longestBackoffMs, pollMs * 2 ** Math.min(failures, 8));
+  const until = engine.clock.now() + backoffMs * (0.9 + 0.2 * engine.random());
+  while (!signal.aborted && engine.clock.now() < until) {
+    await engine.clock.sleep(Math.min(lookMs, Math.max(0, until - engine.clock.now())), signal).catch(() => undefined);
+    if (signal.aborted) return;
+    if (failures === 0 && (await engine.store.hasSyncRequest(name).catch(() => false))) return;
+  }
+}
