@@ -1,0 +1,45 @@
+import type { StateStore } from "../../ports/state-store.ts";
+import type { RedisConnection } from "./connection.ts";
+import { stateKeys } from "./keys.ts";
+import { leases } from "./lease.ts";
+import { operationGate } from "./operation-gate.ts";
+import { outbox, repositoryRecords } from "./repository-records.ts";
+import { storeClient } from "./store-client.ts";
+import { syncs } from "./syncs.ts";
+
+/**
+ * The state store in Redis. Whatever must happen whole is one Lua script (see lua.ts). Throws `redis-unavailable` at
+ * once when Redis does not answer.
+ */
+export async function openStateStore(options: {
+  readonly connection: RedisConnection;
+  readonly instance: string;
+}): Promise<StateStore> {
+  const { connection, instance } = options;
+  const redis = connection.producer();
+  const client = storeClient(redis, stateKeys(instance), connection.address);
+  const ping = async (): Promise<void> => {
+    await client.ask(() => redis.ping());
+  };
+  try {
+    await ping();
+  } catch (error) {
+    redis.disconnect();
+    throw error;
+  }
+  return {
+    ...leases(client),
+    ...repositoryRecords(client),
+    ...syncs(client),
+    ...operationGate(client),
+    ...outbox(client),
+    ping,
+    [Symbol.asyncDispose]: () => closeClient(redis),
+  };
+}
+
+/** Sends what is queued, then closes; a Redis that is away does not hold us up. */
+async function closeClient(redis: ReturnType<RedisConnection["producer"]>): Promise<void> {
+  if (redis.status === "ready") await redis.quit().catch(() => redis.disconnect());
+  else redis.disconnect();
+}

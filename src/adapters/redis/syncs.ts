@@ -1,0 +1,156 @@
+import type { AppliedTargets, HistoryEntry, StateStore } from "../../ports/state-store.ts";
+import type { ClusterPass, ClusterResult, OperationOutcome, SyncRecord, SyncState } from "../../sync/sync-record.ts";
+import { createSync, finishSync, recordOutcomes, recordResult, replacePass, supersedeSync } from "./lua.ts";
+import { type StoreClient, fromJson, mapFromJson, retentionMs, scriptEntries } from "./store-client.ts";
+
+const historyLimit = 500;
+const treeLimit = 1_000;
+
+type SyncPart = Pick<
+  StateStore,
+  | "createSync"
+  | "readSync"
+  | "readSyncStates"
+  | "supersedeSync"
+  | "finishSync"
+  | "readPass"
+  | "replacePass"
+  | "readOutcomes"
+  | "recordOutcomes"
+  | "recordClusterResult"
+  | "readClusterResults"
+>;
+
+/** Syncs, their passes per cluster, and what became of their operations. */
+export function syncs({ keys, run, ask }: StoreClient): SyncPart {
+  return {
+    async createSync(record, passes, entries) {
+      await run(
+        createSync,
+        [keys.branch(record.repository), keys.sync(record.id), keys.passes(record.id), keys.rounds(record.id)],
+        [
+          keys.prefix,
+          record.id,
+          record.revision,
+          JSON.stringify(record),
+          JSON.stringify({ kind: "running" } satisfies SyncState),
+          JSON.stringify({
+            passes: passes.map((pass) => [pass.cluster, String(pass.round), JSON.stringify(pass)]),
+            entries: scriptEntries(entries),
+          }),
+        ],
+      );
+    },
+
+    readSync,
+
+    async readSyncStates(ids) {
+      const texts = await ask((redis) => Promise.all(ids.map((id) => redis.hget(keys.sync(id), "state"))));
+      return texts.map((text) => (text === null ? undefined : (fromJson(text) as SyncState)));
+    },
+
+    async supersedeSync(id, by, entries) {
+      const state: SyncState = { kind: "superseded", by, atMs: Date.now() };
+      const args = [
+        keys.prefix,
+        state.kind,
+        JSON.stringify(state),
+        retentionMs,
+        JSON.stringify(scriptEntries(entries)),
+      ];
+      return (await run(supersedeSync, syncKeys(id), args)) === 1;
+    },
+
+    async finishSync(id, verdict, applied, history, entries) {
+      const record = (await readSync(id))?.record;
+      if (record === undefined) return false;
+      const { repository } = record;
+      const state: SyncState = { kind: "finished", atMs: history.finishedAtMs, verdict };
+      const names = [
+        ...syncKeys(id),
+        keys.branch(repository),
+        keys.unsettled(repository),
+        keys.applied(repository),
+        keys.history(repository),
+        keys.trees(repository),
+        keys.treeOrder(repository),
+      ];
+      const answer = await run(finishSync, names, [
+        keys.prefix,
+        state.kind,
+        JSON.stringify(state),
+        retentionMs,
+        JSON.stringify(scriptEntries(entries)),
+        JSON.stringify(finishing(record, verdict.state === "success", applied, history)),
+      ]);
+      return answer === 1;
+    },
+
+    async readPass(syncId, cluster) {
+      const text = await ask((redis) => redis.hget(keys.passes(syncId), cluster));
+      return text === null ? undefined : (fromJson(text) as ClusterPass);
+    },
+
+    async replacePass(syncId, pass, expectedRound) {
+      const names = [
+        keys.passes(syncId),
+        keys.rounds(syncId),
+        keys.outcomes(syncId, pass.cluster),
+        keys.attempts(syncId, pass.cluster),
+      ];
+      return (await run(replacePass, names, [pass.cluster, expectedRound, pass.round, JSON.stringify(pass)])) === 1;
+    },
+
+    async readOutcomes(syncId, cluster) {
+      return mapFromJson(await ask((redis) => redis.hgetall(keys.outcomes(syncId, cluster)))) as ReadonlyMap<
+        string,
+        OperationOutcome
+      >;
+    },
+
+    async recordOutcomes(syncId, cluster, round, outcomes) {
+      if (outcomes.size === 0) return;
+      const pairs = [...outcomes].flatMap(([operation, outcome]) => [operation, JSON.stringify(outcome)]);
+      const names = [keys.rounds(syncId), keys.outcomes(syncId, cluster)];
+      await run(recordOutcomes, names, [cluster, round, retentionMs, ...pairs]);
+    },
+
+    async recordClusterResult(syncId, result) {
+      const names = [keys.sync(syncId), keys.results(syncId)];
+      await run(recordResult, names, [result.cluster, JSON.stringify(result), retentionMs]);
+    },
+
+    async readClusterResults(syncId) {
+      return mapFromJson(await ask((redis) => redis.hgetall(keys.results(syncId)))) as ReadonlyMap<
+        string,
+        ClusterResult
+      >;
+    },
+  };
+
+  async function readSync(id: string): ReturnType<StateStore["readSync"]> {
+    const [record, state] = await ask((redis) => redis.hmget(keys.sync(id), "record", "state"));
+    if (typeof record !== "string" || typeof state !== "string") return undefined;
+    return { record: fromJson(record) as SyncRecord, state: fromJson(state) as SyncState };
+  }
+
+  function syncKeys(id: string): readonly string[] {
+    return [keys.sync(id), keys.passes(id), keys.rounds(id), keys.results(id), keys.underWay(id)];
+  }
+}
+
+/** What the script needs to settle a sync, all texts but the limits and the score. */
+function finishing(record: SyncRecord, success: boolean, applied: AppliedTargets, history: HistoryEntry) {
+  return {
+    revision: record.revision,
+    success,
+    commits: record.commits,
+    applied: [...applied].map(([key, target]) => [key, target === undefined ? "" : JSON.stringify(target)]),
+    history: JSON.stringify(history),
+    historyLimit,
+    treeId: record.treeId ?? "",
+    tree: JSON.stringify({ revision: record.revision, syncedAtMs: history.finishedAtMs }),
+    treeScore: history.finishedAtMs,
+    treeLimit,
+  };
+}

@@ -1,0 +1,419 @@
+import { randomUUID } from "node:crypto";
+import { describe, expect, it } from "vitest";
+import type { BeginOperation, HistoryEntry, OutboxEntry, StateStore } from "../../src/ports/state-store.ts";
+import type {
+  ClusterPass,
+  ClusterResult,
+  OperationOutcome,
+  SyncRecord,
+  SyncVerdict,
+} from "../../src/sync/sync-record.ts";
+
+const success: SyncVerdict = {
+  state: "success",
+  description: "Synced: 1 operation",
+  operations: 1,
+  failed: 0,
+  clusters: 1,
+};
+const failure: SyncVerdict = { ...success, state: "failure", failed: 1 };
+const done: OperationOutcome = { kind: "done", atMs: 5, durationMs: 3 };
+const stale: OperationOutcome = { kind: "stale", atMs: 6, message: "moved" };
+export const emptyPass: ClusterPass = {
+  cluster: "lab",
+  round: 1,
+  operations: [],
+  conflicts: [],
+  held: undefined,
+  failures: [],
+  completed: [],
+};
+const pass = emptyPass;
+
+export function syncRecord(repository: string, overrides: Partial<SyncRecord> = {}): SyncRecord {
+  const revision = overrides.revision ?? randomUUID();
+  return {
+    schemaVersion: 1,
+    id: randomUUID(),
+    repository,
+    branch: "main",
+    revision,
+    treeId: `tree-of-${revision}`,
+    baseRevision: undefined,
+    planId: "plan",
+    commits: [revision],
+    author: "Ada",
+    subject: "Add a VM",
+    startedAtMs: 1,
+    returnsTo: undefined,
+    problems: [],
+    clusters: ["lab"],
+    targets: { "lab/web": "hash" },
+    predecessors: [],
+    deletions: { allowed: true, reason: undefined, approvalId: "", budget: 3, losing: [] },
+    ...overrides,
+  };
+}
+
+function historyOf(record: SyncRecord, verdict: SyncVerdict, finishedAtMs = 10): HistoryEntry {
+  return {
+    syncId: record.id,
+    repository: record.repository,
+    revision: record.revision,
+    treeId: record.treeId,
+    author: record.author,
+    subject: record.subject,
+    startedAtMs: record.startedAtMs,
+    finishedAtMs,
+    verdict,
+    commits: record.commits,
+    returnsTo: undefined,
+    applications: ["web"],
+    operations: [],
+  };
+}
+
+function statusEntry(
+  repository: string,
+  key: string,
+  weight: OutboxEntry["weight"],
+  description: string = weight,
+): OutboxEntry {
+  const status = { context: "kraken-gitops/sync", state: "pending", description, targetUrl: undefined } as const;
+  return { repository, key, weight, message: { kind: "status", revision: "abc", status } };
+}
+
+async function running(
+  store: StateStore,
+  repository: string,
+  overrides: Partial<SyncRecord> = {},
+): Promise<SyncRecord> {
+  const record = syncRecord(repository, overrides);
+  await store.createSync(record, [pass], []);
+  return record;
+}
+
+function request(record: SyncRecord, overrides: Partial<BeginOperation> = {}): BeginOperation {
+  return {
+    syncId: record.id,
+    cluster: "lab",
+    round: 1,
+    operationId: "create-web-1",
+    virdomainKey: `${record.repository}/web/web-1`,
+    clusterLimit: 100,
+    ttlMs: 60_000,
+    ...overrides,
+  };
+}
+
+async function begin(store: StateStore, asked: BeginOperation) {
+  const answer = await store.beginOperation(asked);
+  if (answer.kind !== "begun") throw new Error(`refused: ${answer.kind}`);
+  return answer;
+}
+
+/** What every state store must do. `open` answers a store on lasting data; each check uses a repository of its own. */
+export function stateStoreContract(open: () => Promise<StateStore>): void {
+  const check = (title: string, body: (store: StateStore, repository: string) => Promise<void>): void => {
+    it(title, async () => {
+      await using store = await open();
+      await body(store, `repo-${randomUUID()}`);
+    });
+  };
+  describe("leases", () => {
+    check("one holder at a time, with a token that grows", async (store, repository) => {
+      const first = await store.acquireLease(repository, 60_000);
+      expect(await store.acquireLease(repository, 60_000)).toBeUndefined();
+      expect(await first?.renew()).toBe(true);
+      await first?.release();
+      const second = await store.acquireLease(repository, 60_000);
+      expect(second?.token).toBeGreaterThan(first?.token ?? Number.POSITIVE_INFINITY);
+      expect(await first?.renew()).toBe(false);
+    });
+    check("a lease nobody renews ends by itself, and its late release harms nobody", async (store, repository) => {
+      const first = await store.acquireLease(repository, 30);
+      await expect.poll(() => store.acquireLease(repository, 60_000)).toBeDefined();
+      await first?.release();
+      expect(await store.acquireLease(repository, 60_000)).toBeUndefined();
+    });
+  });
+
+  describe("branches", () => {
+    check("an unknown repository has an empty record", async (store, repository) => {
+      expect(await store.readBranch(repository)).toEqual({});
+      expect(await store.listUnsettledCommits(repository)).toEqual([]);
+    });
+    check("observed commits await a status, oldest first, each once", async (store, repository) => {
+      await store.recordObserved(repository, "b", ["a", "b"]);
+      await store.recordObserved(repository, "c", ["b", "c"]);
+      expect((await store.readBranch(repository)).observed).toBe("c");
+      expect(await store.listUnsettledCommits(repository)).toEqual(["a", "b", "c"]);
+    });
+  });
+
+  describe("syncs", () => {
+    check("a new sync runs and is the branch's current one", async (store, repository) => {
+      const record = await running(store, repository);
+      expect(await store.readSync(record.id)).toEqual({ record, state: { kind: "running" } });
+      expect(await store.readBranch(repository)).toMatchObject({ currentSync: record.id, attempted: record.revision });
+      expect(await store.readPass(record.id, "lab")).toEqual(pass);
+      expect(await store.readSyncStates([record.id, "unknown"])).toEqual([{ kind: "running" }, undefined]);
+    });
+    check("finishing settles everything at once", async (store, repository) => {
+      await store.recordObserved(repository, "r2", ["r1", "r2", "later"]);
+      const record = await running(store, repository, { revision: "r2", commits: ["r2", "r1"] });
+      const applied = new Map([["lab/web", { hash: "h", revision: "r2", atMs: 10 }]]);
+      const entry = statusEntry(repository, "status/r2/sync", "final");
+      expect(await store.finishSync(record.id, success, applied, historyOf(record, success), [entry])).toBe(true);
+      expect(await store.readBranch(repository)).toMatchObject({ synced: "r2", attempted: "r2" });
+      expect(await store.listUnsettledCommits(repository)).toEqual(["later"]);
+      expect(await store.readApplied(repository)).toEqual(applied);
+      expect(await store.listHistory(repository, 5)).toMatchObject([{ syncId: record.id, verdict: success }]);
+      expect(await store.findSyncedTree(repository, "tree-of-r2")).toEqual({ revision: "r2", syncedAtMs: 10 });
+      expect(await store.listOutbox(repository, 5)).toEqual([{ ...entry, sequence: 1 }]);
+      expect((await store.readSync(record.id))?.state).toEqual({ kind: "finished", atMs: 10, verdict: success });
+    });
+    check("a failed sync moves nothing but the attempt and the history", async (store, repository) => {
+      const record = await running(store, repository);
+      await store.finishSync(record.id, failure, new Map(), historyOf(record, failure), []);
+      expect(await store.readBranch(repository)).toMatchObject({ attempted: record.revision });
+      expect((await store.readBranch(repository)).synced).toBeUndefined();
+      expect(await store.findSyncedTree(repository, record.treeId ?? "")).toBeUndefined();
+      expect(await store.listHistory(repository, 5)).toHaveLength(1);
+    });
+    check("of two that finish one sync, one does", async (store, repository) => {
+      const record = await running(store, repository);
+      const finish = (verdict: SyncVerdict) =>
+        store.finishSync(record.id, verdict, new Map(), historyOf(record, verdict), [
+          statusEntry(repository, `status/${verdict.state}`, "final"),
+        ]);
+      const answers = await Promise.all([finish(success), finish(failure)]);
+      expect(answers.filter(Boolean)).toHaveLength(1);
+      expect(await store.listHistory(repository, 5)).toHaveLength(1);
+      expect(await store.listOutbox(repository, 5)).toHaveLength(1);
+    });
+    check("a superseded sync can neither finish nor be superseded again", async (store, repository) => {
+      const record = await running(store, repository);
+      expect(await store.supersedeSync(record.id, "newer", [])).toBe(true);
+      expect(await store.supersedeSync(record.id, "newest", [])).toBe(false);
+      expect(await store.finishSync(record.id, success, new Map(), historyOf(record, success), [])).toBe(false);
+      expect((await store.readSync(record.id))?.state).toMatchObject({ kind: "superseded", by: "newer" });
+      expect(await store.listHistory(repository, 5)).toEqual([]);
+    });
+    check("a target that went away is forgotten", async (store, repository) => {
+      const first = await running(store, repository);
+      const applied = new Map([["lab/web", { hash: "h", revision: "r", atMs: 1 }]]);
+      await store.finishSync(first.id, success, applied, historyOf(first, success), []);
+      const second = await running(store, repository);
+      await store.finishSync(second.id, success, new Map([["lab/web", undefined]]), historyOf(second, success), []);
+      expect((await store.readApplied(repository)).size).toBe(0);
+    });
+    check("history is newest first and bounded", async (store, repository) => {
+      for (let index = 0; index < 503; index += 1) {
+        const record = await running(store, repository, { subject: `commit ${index}` });
+        await store.finishSync(record.id, success, new Map(), historyOf(record, success, index), []);
+      }
+      const history = await store.listHistory(repository, 1_000);
+      expect(history).toHaveLength(500);
+      expect(history[0]?.subject).toBe("commit 502");
+    });
+    check("an unknown sync is not there", async (store) => {
+      expect(await store.readSync("unknown")).toBeUndefined();
+      expect(await store.supersedeSync("unknown", "x", [])).toBe(false);
+    });
+  });
+
+  describe("passes and outcomes", () => {
+    check("a pass is replaced only by who knows its round", async (store, repository) => {
+      const { id } = await running(store, repository);
+      const held: ClusterPass = { ...pass, held: { code: "cluster-updating", reason: "r", sinceMs: 1, attempts: 2 } };
+      expect(await store.replacePass(id, held, 1)).toBe(true);
+      expect(await store.replacePass(id, { ...pass, round: 2 }, 1)).toBe(true);
+      expect(await store.replacePass(id, { ...pass, round: 2 }, 1)).toBe(false);
+      expect(await store.readPass(id, "lab")).toEqual({ ...pass, round: 2 });
+    });
+    check("the first outcome of an operation stays", async (store, repository) => {
+      const { id } = await running(store, repository);
+      await store.recordOutcomes(id, "lab", 1, new Map([["op", done]]));
+      await store.recordOutcomes(id, "lab", 1, new Map([["op", stale]]));
+      expect(await store.readOutcomes(id, "lab")).toEqual(new Map([["op", done]]));
+    });
+    check("outcomes belong to their round", async (store, repository) => {
+      const { id } = await running(store, repository);
+      await store.recordOutcomes(id, "lab", 1, new Map([["op", done]]));
+      await store.replacePass(id, { ...pass, round: 2 }, 1);
+      await store.recordOutcomes(id, "lab", 1, new Map([["op", stale]]));
+      expect((await store.readOutcomes(id, "lab")).size).toBe(0);
+    });
+    check("a hold keeps the round's outcomes", async (store, repository) => {
+      const { id } = await running(store, repository);
+      await store.recordOutcomes(id, "lab", 1, new Map([["op", done]]));
+      await store.replacePass(id, pass, 1);
+      expect((await store.readOutcomes(id, "lab")).size).toBe(1);
+    });
+    check("results are kept by cluster", async (store, repository) => {
+      const { id } = await running(store, repository);
+      const result: ClusterResult = {
+        cluster: "lab",
+        rounds: 1,
+        completed: [],
+        failures: [],
+        conflicts: [],
+        blocked: [],
+        refused: [],
+        atMs: 4,
+      };
+      await store.recordClusterResult(id, result);
+      expect(await store.readClusterResults(id)).toEqual(new Map([["lab", result]]));
+    });
+  });
+
+  describe("operations", () => {
+    check("begins, counts the attempt, and ends with an outcome", async (store, repository) => {
+      const record = await running(store, repository);
+      const { attempt, hold } = await begin(store, request(record));
+      expect(attempt).toBe(1);
+      expect(await store.countUnderWay(record.id)).toBe(1);
+      expect(await store.countUnderWay(record.id, "lab")).toBe(1);
+      expect(await store.countUnderWay(record.id, "la")).toBe(0);
+      expect(await hold.renew()).toBe(true);
+      await hold.end(done);
+      expect(await store.countUnderWay(record.id)).toBe(0);
+      expect(await store.readOutcomes(record.id, "lab")).toEqual(new Map([["create-web-1", done]]));
+      expect(await store.beginOperation(request(record))).toEqual({ kind: "already-finished" });
+    });
+    check("ends without an outcome to be tried again, with a larger token", async (store, repository) => {
+      const record = await running(store, repository);
+      const first = await begin(store, request(record));
+      await first.hold.end(undefined);
+      const second = await begin(store, request(record));
+      expect(second.attempt).toBe(2);
+      expect(second.hold.token).toBeGreaterThan(first.hold.token);
+    });
+    check("waiting costs no attempt", async (store, repository) => {
+      const record = await running(store, repository);
+      const first = await begin(store, request(record));
+      await first.hold.end(undefined, { free: true });
+      expect(await begin(store, request(record))).toMatchObject({ attempt: 1 });
+    });
+    check("refuses a VM another operation holds, of whatever sync", async (store, repository) => {
+      const record = await running(store, repository);
+      const newer = await running(store, repository);
+      const { hold } = await begin(store, request(record));
+      expect(await store.beginOperation(request(newer))).toEqual({ kind: "virdomain-held" });
+      await hold.end(undefined);
+      expect(await store.beginOperation(request(newer))).toMatchObject({ kind: "begun" });
+    });
+    check("refuses when its sync does not run", async (store, repository) => {
+      const record = await running(store, repository);
+      await store.supersedeSync(record.id, "newer", []);
+      expect(await store.beginOperation(request(record))).toEqual({ kind: "not-running" });
+      expect(await store.beginOperation(request(syncRecord(repository)))).toEqual({ kind: "not-running" });
+    });
+    check("refuses an operation of an earlier round", async (store, repository) => {
+      const record = await running(store, repository);
+      await store.replacePass(record.id, { ...pass, round: 2 }, 1);
+      expect(await store.beginOperation(request(record))).toEqual({ kind: "already-finished" });
+    });
+    check("keeps to the limit of a cluster", async (store, repository) => {
+      const cluster = `cluster-${repository}`;
+      const record = syncRecord(repository);
+      await store.createSync(record, [{ ...pass, cluster }], []);
+      const ask = (name: string) =>
+        store.beginOperation(request(record, { cluster, operationId: name, virdomainKey: name, clusterLimit: 2 }));
+      const answers = await Promise.all(["a", "b", "c", "d"].map(ask));
+      expect(answers.map((answer) => answer.kind).sort()).toEqual(["begun", "begun", "cluster-full", "cluster-full"]);
+      const begun = answers.find((answer) => answer.kind === "begun");
+      await begun?.hold.end(undefined);
+      expect(await ask("e")).toMatchObject({ kind: "begun" });
+    });
+    check("lets go of what a dead process held", async (store, repository) => {
+      const cluster = `cluster-${repository}`;
+      const record = syncRecord(repository);
+      await store.createSync(record, [{ ...pass, cluster }], []);
+      const asked = request(record, { cluster, clusterLimit: 1 });
+      const dead = await begin(store, { ...asked, ttlMs: 50 });
+      await expect.poll(() => store.countUnderWay(record.id)).toBe(0);
+      const next = await begin(store, asked);
+      expect(next.attempt).toBe(2);
+      expect(await dead.hold.renew()).toBe(false);
+      await expect(dead.hold.end(done)).rejects.toMatchObject({ code: "lease-lost" });
+      expect((await store.readOutcomes(record.id, cluster)).size).toBe(0);
+      expect(await store.countUnderWay(record.id, cluster)).toBe(1);
+    });
+    check("a renewed hold outlives its first term", async (store, repository) => {
+      const record = await running(store, repository);
+      const { hold } = await begin(store, request(record, { ttlMs: 400 }));
+      const until = Date.now() + 1_000;
+      await expect.poll(async () => (await hold.renew()) && Date.now() > until, { timeout: 5_000 }).toBe(true);
+      expect(await store.beginOperation(request(record))).toEqual({ kind: "virdomain-held" });
+    });
+    check("the outcome of an earlier round is not written", async (store, repository) => {
+      const record = await running(store, repository);
+      const { hold } = await begin(store, request(record));
+      await store.replacePass(record.id, { ...pass, round: 2 }, 1);
+      await hold.end(done);
+      expect((await store.readOutcomes(record.id, "lab")).size).toBe(0);
+    });
+  });
+
+  describe("outbox", () => {
+    check("keeps its order and forgets what was delivered", async (store, repository) => {
+      const first = statusEntry(repository, "a", "first");
+      const final = statusEntry(repository, "b", "final");
+      await store.appendOutbox([first]);
+      await store.appendOutbox([final, first]);
+      expect(await store.listOutbox(repository, 2)).toEqual([
+        { ...first, sequence: 1 },
+        { ...final, sequence: 2 },
+      ]);
+      expect(await store.listOutboxRepositories()).toContain(repository);
+      await store.removeOutbox(repository, [1, 2]);
+      expect(await store.listOutbox(repository, 9)).toEqual([{ ...first, sequence: 3 }]);
+      await store.removeOutbox(repository, [3]);
+      expect(await store.listOutboxRepositories()).not.toContain(repository);
+    });
+    check("what is always told waits beside what is newest", async (store, repository) => {
+      const latest = (description: string) => statusEntry(repository, "a", "latest", description);
+      await store.appendOutbox([latest("one"), latest("two"), statusEntry(repository, "a", "final"), latest("three")]);
+      const waiting = await store.listOutbox(repository, 9);
+      expect(waiting.map(({ message }) => message.kind === "status" && message.status.description)).toEqual([
+        "final",
+        "three",
+      ]);
+    });
+    check("waiting progress gives way to anything newer of its key", async (store, repository) => {
+      await store.appendOutbox([
+        statusEntry(repository, "a", "first"),
+        statusEntry(repository, "a", "progress"),
+        statusEntry(repository, "b", "progress"),
+        statusEntry(repository, "a", "final"),
+      ]);
+      const waiting = await store.listOutbox(repository, 9);
+      expect(waiting.map(({ key, weight }) => `${key} ${weight}`)).toEqual(["a first", "b progress", "a final"]);
+    });
+  });
+
+  describe("smaller records", () => {
+    check("pull requests, plans and conditions are read back", async (store, repository) => {
+      const pull = { number: 7, fingerprint: "f", head: "h", base: "b", planId: "p" };
+      await store.recordPullRequest(repository, pull, [statusEntry(repository, "comment/7", "final")]);
+      expect(await store.readPullRequest(repository, 7)).toEqual(pull);
+      expect(await store.readPullRequest(repository, 8)).toBeUndefined();
+      expect(await store.listOutbox(repository, 5)).toHaveLength(1);
+      await store.savePlan(repository, '{"id":1}');
+      expect(await store.readPlan(repository)).toBe('{"id":1}');
+      const condition = { atMs: 1, ok: false, code: "git-unreachable", message: "no route" };
+      await store.recordCondition(repository, condition);
+      expect(await store.readCondition(repository)).toEqual(condition);
+    });
+    check("a wish to sync is taken once", async (store, repository) => {
+      await store.requestSync(repository);
+      await store.requestSync(repository);
+      expect(await store.hasSyncRequest(repository)).toBe(true);
+      expect(await store.takeSyncRequest(repository)).toBe(true);
+      expect(await store.takeSyncRequest(repository)).toBe(false);
+      expect(await store.hasSyncRequest(repository)).toBe(false);
+    });
+  });
+}

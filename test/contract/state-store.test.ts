@@ -1,0 +1,55 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { openRedis } from "../../src/adapters/redis/connection.ts";
+import { openStateStore } from "../../src/adapters/redis/state-store.ts";
+import type { StateStore } from "../../src/ports/state-store.ts";
+import { type TestRedis, silentLog, startTestRedis } from "../support/redis-server.ts";
+import { emptyPass, stateStoreContract, syncRecord } from "./state-store.contract.ts";
+
+let server: TestRedis;
+beforeAll(async () => {
+  server = await startTestRedis();
+});
+afterAll(() => server[Symbol.asyncDispose]());
+
+async function open(instance = "contract"): Promise<StateStore> {
+  return openStateStore({ connection: await server.connect(), instance });
+}
+
+describe("redis state store", () => {
+  stateStoreContract(open);
+
+  it("keeps everything over a restart of Redis, and goes on by itself", async () => {
+    await using store = await open();
+    const record = syncRecord("restarted");
+    await store.createSync(record, [emptyPass], []);
+    await server.restart();
+    expect(await store.readSync(record.id)).toEqual({ record, state: { kind: "running" } });
+    expect(await store.supersedeSync(record.id, "newer", [])).toBe(true);
+  });
+
+  it("keeps instances apart", async () => {
+    await using one = await open("one");
+    await using other = await open("other");
+    await one.requestSync("fleet");
+    expect(await other.takeSyncRequest("fleet")).toBe(false);
+    expect(await one.takeSyncRequest("fleet")).toBe(true);
+  });
+
+  it("says within seconds that Redis is away, without its password", async () => {
+    const password = { source: "test", read: () => Promise.resolve("hunter2-secret"), toJSON: () => "test" };
+    const config = { url: "redis://127.0.0.1:1", password, caFile: undefined };
+    const connection = await openRedis(config, "/nowhere", silentLog);
+    const failed = openStateStore({ connection, instance: "x" });
+    await expect(failed).rejects.toMatchObject({ code: "redis-unavailable" });
+    await expect(failed).rejects.toThrow(/redis:\/\/127\.0\.0\.1:1/);
+    await expect(failed).rejects.not.toThrow(/hunter2/);
+  });
+
+  it("fails calls fast while Redis is stopped", async () => {
+    await using store = await open();
+    await server.stop();
+    await expect(store.readBranch("fleet")).rejects.toMatchObject({ code: "redis-unavailable" });
+    await server.start();
+    await expect.poll(() => store.readBranch("fleet").catch(() => "away"), { timeout: 10_000 }).toEqual({});
+  });
+});
