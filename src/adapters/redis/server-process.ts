@@ -36,7 +36,7 @@ export interface ServerProcess {
 
 /** Starts a server of its own session, so that Ctrl-C in a terminal reaches us and not the server. */
 export function startServer(configFile: string, folder: string): ServerProcess {
-  const child = spawn("sh", ["-c", watchdog, "kraken-gitops-redis", configFile], {
+  const child = spawn("/bin/sh", ["-c", watchdog, "kraken-gitops-redis", configFile], {
     cwd: folder,
     detached: true,
     stdio: ["pipe", "ignore", "pipe"],
