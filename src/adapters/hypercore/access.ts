@@ -1,0 +1,109 @@
+import { WatcherError } from "../../lib/errors.ts";
+import type { AssetStore } from "../../ports/asset-store.ts";
+import type { ChangeContext } from "../../ports/hypervisor.ts";
+import type { HypercoreClient } from "./client.ts";
+import type { HypercoreTimeouts, Log } from "./options.ts";
+import { poll } from "./pause.ts";
+import { isFull } from "./refusal.ts";
+import { type TaskWaiter, isActive } from "./task-tag.ts";
+import { type Condition, type VirDomain, toTrueConditions, toVirDomainWire } from "./wire.ts";
+
+/** What every operation of the driver works with. */
+export interface ClusterAccess {
+  readonly cluster: string;
+  readonly client: HypercoreClient;
+  readonly tasks: TaskWaiter;
+  readonly timeouts: HypercoreTimeouts;
+  readonly assets: AssetStore;
+  readonly log: Log;
+}
+
+export async function listVms(access: ClusterAccess, signal: AbortSignal): Promise<VirDomain[]> {
+  return (await access.client.list("VirDomain", signal)).map(toVirDomainWire);
+}
+
+export async function findVm(access: ClusterAccess, uuid: string, signal: AbortSignal): Promise<VirDomain | undefined> {
+  const found = (await access.client.list(`VirDomain/${encodeURIComponent(uuid)}`, signal)).map(toVirDomainWire);
+  return found.find((vm) => vm.uuid === uuid);
+}
+
+export async function getVm(access: ClusterAccess, uuid: string, signal: AbortSignal): Promise<VirDomain> {
+  return (await findVm(access, uuid, signal)) ?? vanished(access, uuid);
+}
+
+/** The VM once no task works on it; one mutating call at a time is all a VM takes. */
+export async function findIdleVm(
+  access: ClusterAccess,
+  uuid: string,
+  signal: AbortSignal,
+): Promise<VirDomain | undefined> {
+  const seen = await poll(access.timeouts.busyMs, signal, async () => {
+    const vm = await findVm(access, uuid, signal);
+    return vm !== undefined && isActive(vm.latestTask) ? undefined : { vm };
+  });
+  if (seen === undefined)
+    throw new WatcherError("cluster-busy", `cluster ${access.cluster}: VM ${uuid} is still busy with another task`);
+  return seen.vm;
+}
+
+export async function getIdleVm(access: ClusterAccess, uuid: string, signal: AbortSignal): Promise<VirDomain> {
+  return (await findIdleVm(access, uuid, signal)) ?? vanished(access, uuid);
+}
+
+export function vanished(access: ClusterAccess, uuid: string): never {
+  throw new WatcherError("virdomain-changed", `cluster ${access.cluster}: VM ${uuid} does not exist any more`);
+}
+
+/** A boundary between two steps: nothing is under way, so a newer revision may take over here. */
+export function checkpoint(context: ChangeContext): void {
+  context.signal.throwIfAborted();
+  if (context.stop.aborted) throw stopped();
+}
+
+export function stopped(): WatcherError {
+  return new WatcherError("stopped", "stopped at a safe boundary: a newer revision takes over");
+}
+
+/**
+ * Runs something that may be cut off at any moment, such as waiting or transferring, under a signal that also aborts
+ * when a newer revision appears; that abort surfaces as `stopped`.
+ */
+export async function interruptible<T>(context: ChangeContext, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  checkpoint(context);
+  const controller = new AbortController();
+  const onSignal = (): void => controller.abort(context.signal.reason);
+  const onStop = (): void => controller.abort(stopped());
+  context.signal.addEventListener("abort", onSignal, { once: true });
+  context.stop.addEventListener("abort", onStop, { once: true });
+  try {
+    return await work(controller.signal);
+  } finally {
+    context.signal.removeEventListener("abort", onSignal);
+    context.stop.removeEventListener("abort", onStop);
+  }
+}
+
+/** The failure of a task in an operator's words, with the conditions the cluster itself reports as true. */
+export async function taskFailed(
+  access: ClusterAccess,
+  what: string,
+  message: string,
+  signal: AbortSignal,
+): Promise<WatcherError> {
+  const conditions = await trueConditions(access, signal);
+  const reported =
+    conditions.length === 0 ? "" : ` (the cluster reports: ${conditions.map(({ text }) => text).join("; ")})`;
+  const text = `cluster ${access.cluster}: ${what}: ${message}${reported}`;
+  const full = isFull(message) || conditions.some((condition) => isFull(condition.name) || isFull(condition.text));
+  return new WatcherError(full ? "cluster-full" : "task-failed", text);
+}
+
+/** Only enriches messages, so its own failure is no news. */
+async function trueConditions(access: ClusterAccess, signal: AbortSignal): Promise<Condition[]> {
+  try {
+    return toTrueConditions(await access.client.list("Condition", signal)).slice(0, 5);
+  } catch (error) {
+    access.log("debug", { cluster: access.cluster, err: error }, "conditions could not be read");
+    return [];
+  }
+}

@@ -1,0 +1,62 @@
+import { WatcherError } from "../../lib/errors.ts";
+import type { ClusterAccess } from "./access.ts";
+import type { HypercoreOptions } from "./options.ts";
+import { requireNotUpdating } from "./update-status.ts";
+import { members, text, toTrueConditions, toVersion } from "./wire.ts";
+
+/** What an operator wants to know of a cluster before trusting it with changes. */
+export async function checkCluster(
+  access: ClusterAccess,
+  options: HypercoreOptions,
+  signal: AbortSignal,
+): Promise<string[]> {
+  const version = await readVersion(access, signal);
+  const nodes = (await access.client.list("Node", signal))
+    .map((node) => text(members(node, "Node").lanIP))
+    .filter((ip) => ip !== "");
+  const conditions = toTrueConditions(await access.client.list("Condition", signal));
+  return [
+    `HyperCore ${version}, ${nodes.length} node(s)`,
+    ...(isSupported(version) ? [] : ["this version is older than 9.6, which is the oldest this driver is written for"]),
+    ...unlistedNodes(nodes, options),
+    ...tlsFindings(options),
+    ...(await updateFinding(access, signal)),
+    ...conditions.map((condition) => `the cluster reports: ${condition.text}`),
+  ];
+}
+
+export async function readVersion(access: ClusterAccess, signal: AbortSignal): Promise<string> {
+  const [cluster] = await access.client.list("Cluster", signal);
+  if (cluster === undefined)
+    throw new WatcherError("cluster-failed", `cluster ${access.cluster} does not describe itself`);
+  return toVersion(cluster);
+}
+
+function isSupported(version: string): boolean {
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  return major > 9 || (major === 9 && minor >= 6);
+}
+
+/** Endpoints are not discovered: a node learnt from the cluster has no certificate anybody trusted. */
+function unlistedNodes(nodes: readonly string[], options: HypercoreOptions): string[] {
+  const hosts = new Set(options.endpoints.map((endpoint) => new URL(endpoint).hostname));
+  const missing = nodes.filter((ip) => !hosts.has(ip));
+  return missing.length === 0 || nodes.length < 2
+    ? []
+    : [`nodes not among the endpoints, so not used when others fail: ${missing.join(", ")}`];
+}
+
+function tlsFindings(options: HypercoreOptions): string[] {
+  if (options.tls?.insecure === true) return ["TLS certificates are not verified; give a caFile or a fingerprint"];
+  return options.endpoints.some((endpoint) => endpoint.startsWith("http:")) ? ["the endpoints are not encrypted"] : [];
+}
+
+async function updateFinding(access: ClusterAccess, signal: AbortSignal): Promise<string[]> {
+  try {
+    await requireNotUpdating(access, signal);
+    return [];
+  } catch (error) {
+    if (error instanceof WatcherError && error.code === "cluster-updating") return [error.message];
+    throw error;
+  }
+}

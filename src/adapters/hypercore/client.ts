@@ -1,0 +1,240 @@
+import { WatcherError } from "../../lib/errors.ts";
+import { parseJsonText } from "./json.ts";
+import { NodeConnection, NodeFailure, type RawReply, type RawRequest } from "./node-connection.ts";
+import type { HypercoreOptions, HypercoreTimeouts } from "./options.ts";
+import { pause } from "./pause.ts";
+import { explainRefusal, isFull } from "./refusal.ts";
+import { type Credentials, authFailed, openCredentials } from "./session.ts";
+import { openConnector } from "./tls.ts";
+import { type ChangeReply, toChangeReply } from "./wire.ts";
+
+const readRounds = 3;
+
+/** What one node said to a request that every node is asked. */
+export interface NodeAnswer {
+  readonly origin: string;
+  readonly reply: RawReply | undefined;
+  readonly failure: string | undefined;
+}
+
+type ReadOutcome =
+  | { readonly items: readonly unknown[] }
+  | { readonly failure: string; readonly status: number | undefined };
+
+/**
+ * REST v1 of one cluster through any of its nodes. Reads go to the next node at once when one fails, and round again
+ * with growing pauses. Changes are sent once: they move to another node only while nothing was sent, and a lost answer
+ * is `cluster-outcome-unknown`, which callers settle by looking at the object.
+ */
+export class HypercoreClient {
+  readonly #options: HypercoreOptions;
+  readonly #nodes: readonly NodeConnection[];
+  readonly #credentials: Credentials;
+  readonly #timeouts: HypercoreTimeouts;
+  #preferred = 0;
+
+  private constructor(options: HypercoreOptions, timeouts: HypercoreTimeouts, nodes: readonly NodeConnection[]) {
+    this.#options = options;
+    this.#timeouts = timeouts;
+    this.#nodes = nodes;
+    this.#credentials = openCredentials(options);
+  }
+
+  static async open(options: HypercoreOptions, timeouts: HypercoreTimeouts): Promise<HypercoreClient> {
+    if (options.endpoints.length === 0)
+      throw new WatcherError("config-invalid", `cluster ${options.cluster} has no endpoints`);
+    const connect = await openConnector(options, timeouts.connectMs);
+    const nodes = options.endpoints.map((endpoint) => new NodeConnection(endpoint, connect, timeouts.readMs));
+    return new HypercoreClient(options, timeouts, nodes);
+  }
+
+  /** GET below `/rest/v1/`: always a list, empty when the object does not exist. */
+  async list(path: string, signal: AbortSignal): Promise<readonly unknown[]> {
+    const failures = new Map<string, { failure: string; status: number | undefined }>();
+    for (let round = 0; round < readRounds; round++) {
+      if (round > 0) await pause(this.#timeouts.backoffMs * 3 ** (round - 1) * (0.75 + Math.random() / 2), signal);
+      for (const node of this.#inTurn()) {
+        const outcome = await this.#tryRead(node, `/rest/v1/${path}`, signal);
+        if ("items" in outcome) {
+          this.#prefer(node);
+          return outcome.items;
+        }
+        failures.set(node.origin, outcome);
+        this.#options.log?.(
+          "debug",
+          { cluster: this.#options.cluster, node: node.origin, failure: outcome.failure },
+          "node failed a read",
+        );
+      }
+    }
+    throw this.#readFailed([...failures.values()]);
+  }
+
+  /** POST, PATCH or DELETE below `/rest/v1/`, sent once. The answer names a task to wait for, or none. */
+  async change(
+    method: "POST" | "PATCH" | "DELETE",
+    path: string,
+    body: unknown,
+    signal: AbortSignal,
+  ): Promise<ChangeReply> {
+    const text = body === undefined ? undefined : JSON.stringify(body);
+    const content =
+      text === undefined
+        ? {}
+        : { headers: { "content-type": "application/json" }, body: text, bodyBytes: Buffer.byteLength(text) };
+    return this.#toChange(await this.send({ method, path, ...content }, signal));
+  }
+
+  /** A changing request of any content; answers only when the cluster accepted it. */
+  async send(request: RawRequest, signal: AbortSignal): Promise<RawReply> {
+    const failures: string[] = [];
+    for (const node of this.#inTurn()) {
+      const reply = await this.#trySend(node, { ...request, path: `/rest/v1/${request.path}` }, signal);
+      if (typeof reply !== "string") {
+        this.#prefer(node);
+        return this.#accepted(reply);
+      }
+      failures.push(reply);
+    }
+    throw this.#unreachable(failures);
+  }
+
+  /** A changing request with a streamed body: limited by standing still, not by its whole duration. */
+  async upload(request: RawRequest, signal: AbortSignal): Promise<ChangeReply> {
+    return this.#toChange(await this.send({ ...request, limitMs: this.#timeouts.stallMs }, signal));
+  }
+
+  /** The same unauthenticated or authenticated GET on every node, side by side, each asked once. */
+  async askEveryNode(path: string, authenticated: boolean, signal: AbortSignal): Promise<NodeAnswer[]> {
+    return Promise.all(
+      this.#nodes.map(async (node) => {
+        try {
+          const headers = authenticated ? await this.#credentials.headers(node) : {};
+          return {
+            origin: node.origin,
+            reply: await node.request({ method: "GET", path, headers }, signal),
+            failure: undefined,
+          };
+        } catch (error) {
+          if (!(error instanceof NodeFailure)) throw error;
+          return { origin: node.origin, reply: undefined, failure: error.message };
+        }
+      }),
+    );
+  }
+
+  async close(): Promise<void> {
+    await this.#credentials.close(this.#nodes);
+    await Promise.all(this.#nodes.map(async (node) => node.close()));
+  }
+
+  async #tryRead(node: NodeConnection, path: string, signal: AbortSignal): Promise<ReadOutcome> {
+    try {
+      const reply = await this.#authenticated(node, { method: "GET", path }, signal);
+      if (reply.status === 400 || reply.status === 403) throw this.#refused(reply);
+      if (reply.status !== 200) return { failure: `${node.origin}: ${explainRefusal(reply)}`, status: reply.status };
+      const items = parseJsonText(reply.body);
+      return Array.isArray(items)
+        ? { items }
+        : { failure: `${node.origin}: its answer is not a JSON list`, status: reply.status };
+    } catch (error) {
+      if (error instanceof NodeFailure) return { failure: error.message, status: undefined };
+      throw error;
+    }
+  }
+
+  /** The reply, or why this node cannot have received the request. */
+  async #trySend(node: NodeConnection, request: RawRequest, signal: AbortSignal): Promise<RawReply | string> {
+    try {
+      return await this.#authenticated(node, request, signal);
+    } catch (error) {
+      if (!(error instanceof NodeFailure)) throw error;
+      this.#avoid(node);
+      if (!error.sent) return error.message;
+      throw this.#outcomeUnknown(
+        `the answer to ${request.method} ${request.path.split("?")[0]} was lost (${error.message})`,
+        error,
+      );
+    }
+  }
+
+  /** A refused session or a rotated password is renewed once; nothing was done by a refused request. */
+  async #authenticated(node: NodeConnection, request: RawRequest, signal: AbortSignal): Promise<RawReply> {
+    for (let renewed = false; ; renewed = true) {
+      const headers = { ...(await this.#login(node)), ...request.headers };
+      const reply = await node.request({ ...request, headers }, signal);
+      const stale = reply.status === 401 || (reply.status === 503 && reply.body.includes("EInvalidSession"));
+      if (!stale) return reply;
+      if (renewed || !this.#credentials.renew(node)) throw authFailed(this.#options);
+    }
+  }
+
+  /** A login that went wrong says nothing about the request behind it, which was not sent. */
+  async #login(node: NodeConnection): Promise<Readonly<Record<string, string>>> {
+    try {
+      return await this.#credentials.headers(node);
+    } catch (error) {
+      if (error instanceof NodeFailure) throw new NodeFailure(error.message, false, error);
+      throw error;
+    }
+  }
+
+  #accepted(reply: RawReply): RawReply {
+    if (reply.status >= 200 && reply.status < 300) return reply;
+    const text = explainRefusal(reply);
+    const where = `cluster ${this.#options.cluster}`;
+    if (isFull(text) || reply.status === 507) throw new WatcherError("cluster-full", `${where}: ${text}`);
+    // Missing objects and impossible moments look alike; callers read the object and decide.
+    if (reply.status === 500 || reply.status === 404) throw new WatcherError("cluster-busy", `${where}: ${text}`);
+    if (reply.status > 500) throw this.#outcomeUnknown(text);
+    throw this.#refused(reply);
+  }
+
+  #toChange(reply: RawReply): ChangeReply {
+    if (reply.body.trim() === "") return { taskTag: "", createdUUID: "" };
+    const parsed = parseJsonText(reply.body);
+    if (parsed === undefined) throw this.#outcomeUnknown("its answer to a change is not JSON");
+    return toChangeReply(parsed);
+  }
+
+  #refused(reply: RawReply): WatcherError {
+    const hint = reply.status === 403 ? ` (user "${this.#options.username}" lacks the right)` : "";
+    return new WatcherError("cluster-refused", `cluster ${this.#options.cluster}: ${explainRefusal(reply)}${hint}`);
+  }
+
+  #outcomeUnknown(what: string, cause?: unknown): WatcherError {
+    return new WatcherError("cluster-outcome-unknown", `cluster ${this.#options.cluster}: ${what}`, { cause });
+  }
+
+  #unreachable(failures: readonly string[]): WatcherError {
+    return new WatcherError(
+      "cluster-unreachable",
+      `cluster ${this.#options.cluster} cannot be reached: ${failures.join("; ")}`,
+    );
+  }
+
+  #readFailed(failures: readonly { failure: string; status: number | undefined }[]): WatcherError {
+    const texts = failures.map(({ failure }) => failure);
+    if (failures.every(({ status }) => status === 404)) {
+      return new WatcherError(
+        "cluster-unsupported",
+        `cluster ${this.#options.cluster}: no HyperCore REST API there (${texts.join("; ")})`,
+      );
+    }
+    if (failures.every(({ status }) => status === 500))
+      return new WatcherError("cluster-failed", `cluster ${this.#options.cluster}: ${texts.join("; ")}`);
+    return this.#unreachable(texts);
+  }
+
+  #inTurn(): NodeConnection[] {
+    return [...this.#nodes.slice(this.#preferred), ...this.#nodes.slice(0, this.#preferred)];
+  }
+
+  #prefer(node: NodeConnection): void {
+    this.#preferred = this.#nodes.indexOf(node);
+  }
+
+  #avoid(node: NodeConnection): void {
+    if (this.#nodes[this.#preferred] === node) this.#preferred = (this.#preferred + 1) % this.#nodes.length;
+  }
+}

@@ -1,0 +1,115 @@
+import { WatcherError } from "../../lib/errors.ts";
+import type { DesiredVirdomain } from "../../fleet/desired-state.ts";
+import type { LiveState, LiveVirdomain, OwnershipMark } from "../../plan/live-state.ts";
+import type { ChangeContext, Hypervisor } from "../../ports/hypervisor.ts";
+import { type ClusterAccess, findVm, listVms } from "./access.ts";
+import { checkCluster, readVersion } from "./check.ts";
+import { HypercoreClient } from "./client.ts";
+import type { Convergence } from "./converge.ts";
+import { createVm } from "./create.ts";
+import { deleteVm } from "./delete.ts";
+import { ImageLibrary } from "./image-library.ts";
+import { type HypercoreOptions, defaultTimeouts } from "./options.ts";
+import { startVm, stopVm } from "./power.ts";
+import { TaskWaiter } from "./task-tag.ts";
+import { toVirdomain } from "./to-virdomain.ts";
+import { hypercoreTraits } from "./traits.ts";
+import { refuseCommas, updateVm } from "./update.ts";
+import { requireNotUpdating } from "./update-status.ts";
+
+/** Opens a driver for one cluster. Nothing is sent before the first call. Throws `config-invalid`. */
+export async function openHypercore(options: HypercoreOptions): Promise<Hypervisor> {
+  const timeouts = { ...defaultTimeouts, ...options.timeouts };
+  const client = await HypercoreClient.open(options, timeouts);
+  const access: ClusterAccess = {
+    cluster: options.cluster,
+    client,
+    tasks: new TaskWaiter(client, timeouts.taskMs),
+    timeouts,
+    assets: options.assets,
+    log: options.log ?? (() => {}),
+  };
+  return new HypercoreDriver(access, options);
+}
+
+class HypercoreDriver implements Hypervisor {
+  readonly cluster: string;
+  readonly traits = hypercoreTraits;
+  readonly #access: ClusterAccess;
+  readonly #options: HypercoreOptions;
+  readonly #library: ImageLibrary;
+
+  constructor(access: ClusterAccess, options: HypercoreOptions) {
+    this.cluster = options.cluster;
+    this.#access = access;
+    this.#options = options;
+    this.#library = new ImageLibrary(access);
+  }
+
+  async readLiveState(signal: AbortSignal): Promise<LiveState> {
+    return { cluster: this.cluster, virdomains: (await listVms(this.#access, signal)).map(toVirdomain) };
+  }
+
+  async findVirdomain(id: string, signal: AbortSignal): Promise<LiveVirdomain | undefined> {
+    const vm = await findVm(this.#access, id, signal);
+    return vm === undefined ? undefined : toVirdomain(vm);
+  }
+
+  async ensureReady(signal: AbortSignal): Promise<void> {
+    await requireNotUpdating(this.#access, signal);
+    await readVersion(this.#access, signal);
+  }
+
+  async create(desired: DesiredVirdomain, mark: OwnershipMark, context: ChangeContext): Promise<LiveVirdomain> {
+    refuseCommas({ desired });
+    return toVirdomain(await createVm({ ...this.#run(desired, mark, context), adopt: false }));
+  }
+
+  async update(
+    live: LiveVirdomain,
+    desired: DesiredVirdomain,
+    mark: OwnershipMark,
+    context: ChangeContext,
+  ): Promise<LiveVirdomain> {
+    return toVirdomain(await updateVm(live, this.#run(desired, mark, context)));
+  }
+
+  #run(desired: DesiredVirdomain, mark: OwnershipMark, context: ChangeContext): Omit<Convergence, "adopt"> {
+    if (mark.instance !== this.#options.instance) {
+      throw new WatcherError(
+        "virdomain-conflict",
+        `instance ${this.#options.instance} does not write the marks of instance ${mark.instance}`,
+      );
+    }
+    return { access: this.#access, library: this.#library, desired, mark, context };
+  }
+
+  async start(id: string, context: ChangeContext): Promise<void> {
+    await startVm(this.#access, id, context);
+  }
+
+  async stop(
+    id: string,
+    options: { readonly graceMs: number; readonly force: boolean },
+    context: ChangeContext,
+  ): Promise<void> {
+    await stopVm(this.#access, id, options, context);
+  }
+
+  async delete(live: LiveVirdomain, context: ChangeContext): Promise<void> {
+    if (live.mark === undefined)
+      throw new WatcherError(
+        "virdomain-conflict",
+        `cluster ${this.cluster}: VM ${live.name} does not carry our mark and is not deleted`,
+      );
+    await deleteVm(this.#access, live.id, live.mark, context);
+  }
+
+  async check(signal: AbortSignal): Promise<readonly string[]> {
+    return checkCluster(this.#access, this.#options, signal);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#access.client.close();
+  }
+}

@@ -1,0 +1,75 @@
+import { setTimeout as wait } from "node:timers/promises";
+
+/** Waits; rejects with the signal's own reason when it aborts. */
+export async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  try {
+    await wait(ms, undefined, { signal });
+  } catch (error) {
+    signal.throwIfAborted();
+    throw error;
+  }
+}
+
+/** Pauses that grow from `firstMs` by half each time, up to one second: short work is noticed early, long work is not nagged. */
+export class Pacer {
+  #nextMs: number;
+
+  constructor(firstMs: number) {
+    this.#nextMs = firstMs;
+  }
+
+  async rest(signal: AbortSignal): Promise<void> {
+    const ms = this.#nextMs;
+    this.#nextMs = Math.min(1_000, ms * 1.5);
+    await pause(ms, signal);
+  }
+}
+
+/**
+ * Asks until `found` answers something, at most for `limitMs`; undefined when the time is over.
+ * The last look always happens after the time is over, so a slow clock loses nothing.
+ */
+export async function poll<T>(
+  limitMs: number,
+  signal: AbortSignal,
+  look: () => Promise<T | undefined>,
+  firstMs = 20,
+): Promise<T | undefined> {
+  const pacer = new Pacer(firstMs);
+  const end = Date.now() + limitMs;
+  for (;;) {
+    const last = Date.now() >= end;
+    const found = await look();
+    if (found !== undefined || last) return found;
+    await pacer.rest(signal);
+  }
+}
+
+/** A signal that also aborts after `ms` without `touch()`; `done()` frees it. Long-lived parents gather no listeners. */
+export interface Deadline {
+  readonly signal: AbortSignal;
+  readonly expired: () => boolean;
+  touch(): void;
+  done(): void;
+}
+
+export function deadline(ms: number, parent: AbortSignal): Deadline {
+  const controller = new AbortController();
+  let expired = false;
+  const timer = setTimeout(() => {
+    expired = true;
+    controller.abort(new Error(`no answer within ${ms} ms`));
+  }, ms);
+  const onAbort = (): void => controller.abort(parent.reason);
+  if (parent.aborted) onAbort();
+  else parent.addEventListener("abort", onAbort, { once: true });
+  return {
+    signal: controller.signal,
+    expired: () => expired,
+    touch: () => timer.refresh(),
+    done: () => {
+      clearTimeout(timer);
+      parent.removeEventListener("abort", onAbort);
+    },
+  };
+}

@@ -1,0 +1,64 @@
+import type { HypercoreClient } from "./client.ts";
+import { Pacer } from "./pause.ts";
+import { fillText } from "./refusal.ts";
+import { type TaskStatus, toTaskStatus } from "./wire.ts";
+
+/**
+ * How a task ended. `unknown` proves nothing either way (the tag was forgotten, or the limit passed): the object decides.
+ * Even `failed` is not the last word, as the wanted state may have been reached by other means.
+ */
+export type TaskOutcome =
+  | { readonly kind: "complete" }
+  | { readonly kind: "failed"; readonly message: string }
+  | { readonly kind: "unknown"; readonly message: string };
+
+/** Waits for tasks of one cluster. It learns how long they take there, to ask early where they are short. */
+export class TaskWaiter {
+  readonly #client: HypercoreClient;
+  readonly #limitMs: number;
+  #typicalMs = 80;
+
+  constructor(client: HypercoreClient, limitMs: number) {
+    this.#client = client;
+    this.#limitMs = limitMs;
+  }
+
+  /** Resolves when the task is over. An empty tag means there was none. */
+  async wait(taskTag: string, signal: AbortSignal): Promise<TaskOutcome> {
+    if (taskTag === "") return { kind: "complete" };
+    const began = Date.now();
+    const pacer = new Pacer(Math.min(100, Math.max(20, this.#typicalMs / 4)));
+    for (;;) {
+      await pacer.rest(signal);
+      const outcome = await this.#look(taskTag, signal);
+      const tookMs = Date.now() - began;
+      if (outcome !== undefined) {
+        this.#typicalMs = 0.7 * this.#typicalMs + 0.3 * tookMs;
+        return outcome;
+      }
+      if (tookMs > this.#limitMs)
+        return { kind: "unknown", message: `its task ${taskTag} still runs after ${Math.round(tookMs / 1000)} s` };
+    }
+  }
+
+  async #look(taskTag: string, signal: AbortSignal): Promise<TaskOutcome | undefined> {
+    const [found] = await this.#client.list(`TaskTag/${encodeURIComponent(taskTag)}`, signal);
+    if (found === undefined) return { kind: "complete" };
+    const task = toTaskStatus(found);
+    if (isActive(task)) return undefined;
+    if (task.state === "COMPLETE") return { kind: "complete" };
+    if (task.state === "ERROR") return { kind: "failed", message: describeTask(task) };
+    return { kind: "unknown", message: `its task reads ${task.state || "nothing"}` };
+  }
+}
+
+export function isActive(task: TaskStatus | undefined): boolean {
+  return task?.state === "QUEUED" || task?.state === "RUNNING";
+}
+
+function describeTask(task: TaskStatus): string {
+  const message = fillText(task.formattedMessage, task.messageParameters);
+  if (message !== "") return message;
+  const description = fillText(task.formattedDescription, task.descriptionParameters);
+  return description === "" ? "the task failed without a message" : `"${description}" failed`;
+}

@@ -1,0 +1,22 @@
+import type { ChangeKind, PlatformTraits } from "../../plan/live-state.ts";
+
+/**
+ * What HyperCore asks a VM to be off for. Where the vendor's documents and clients disagree (boot order, NIC settings)
+ * the stricter reading is taken; removing a disk works on a running VM only if the guest lets go of it.
+ */
+const rebootFor: ReadonlySet<ChangeKind> = new Set<ChangeKind>([
+  "cpu",
+  "memory",
+  "machine-type",
+  "boot-order",
+  "disk-remove",
+  "disk-replace",
+  "cdrom-add",
+  "cdrom-remove",
+  "nic-add",
+  "nic-remove",
+  "nic-network",
+  "nic-type",
+]);
+
+export const hypercoreTraits: PlatformTraits = { driver: "hypercore", rebootFor };
