@@ -1,0 +1,184 @@
+import { formatBytes } from "../manifest/quantity.ts";
+import type { Change, Operation, Plan } from "../plan/plan.ts";
+import { emptySection, fitBullets, type Section } from "./cut.ts";
+import { code, details, htmlText, sentence } from "./escape.ts";
+import { plural } from "./format.ts";
+import { groupBy, groupOperations } from "./group.ts";
+import { clusterList, diskList } from "./names.ts";
+import { changesOf, listNotices, reboots } from "./summary.ts";
+
+/** Something a reviewer must see before merging. `items` are Markdown, one line each. */
+interface Alarm {
+  readonly level: "CAUTION" | "WARNING" | "IMPORTANT" | "NOTE";
+  readonly title: string;
+  readonly items: readonly string[];
+}
+
+/** Bullets shown before the rest of an alarm is folded. */
+const openItems = 8;
+
+/** The alarms of a plan, worst first, in at most `budget` characters. */
+export function renderAlarms(plan: Plan, budget: number): Section {
+  let left = budget;
+  let omitted = 0;
+  const texts: string[] = [];
+  for (const alarm of listAlarms(plan)) {
+    const section = renderAlarm(alarm, left);
+    texts.push(section.text);
+    omitted += section.omitted;
+    left -= section.text.length + 2;
+  }
+  return texts.length === 0 ? emptySection : { text: texts.join("\n\n"), omitted };
+}
+
+/** Whether a plan holds anything that deserves a warning sign. */
+export function hasAlarms(plan: Plan): boolean {
+  return listAlarms(plan).some((alarm) => alarm.level === "CAUTION" || alarm.level === "WARNING");
+}
+
+function listAlarms(plan: Plan): readonly Alarm[] {
+  return [
+    ...deletionRules(plan),
+    ...deletes(plan),
+    ...replacements(plan),
+    ...dataLoss(plan),
+    ...conflicts(plan),
+    ...rebootAlarm(plan),
+    ...driftAlarm(plan),
+    ...noticeAlarm(plan),
+  ];
+}
+
+function deletionRules({ deletions }: Plan): readonly Alarm[] {
+  if (deletions.losing.length === 0) return [];
+  const losing = plural(deletions.losing.length, "VM");
+  if (deletions.approved) {
+    return [{ level: "IMPORTANT", title: `The loss of data on ${losing} is approved`, items: [] }];
+  }
+  if (deletions.allowed) return [];
+  const reason = deletions.reason ?? `${losing} would lose data, the budget is ${deletions.budget}`;
+  return [
+    {
+      level: "CAUTION",
+      title: "Nothing will be deleted without an approval",
+      items: [
+        sentence(reason),
+        `To approve exactly these losses, add this trailer to the message of the merge commit: ${code(`Kraken-Approve: ${deletions.approvalId}`)}`,
+      ],
+    },
+  ];
+}
+
+function deletes(plan: Plan): readonly Alarm[] {
+  const operations = plan.operations.filter((operation) => operation.kind === "delete");
+  const items = groupItems(operations, (operation) => `disks ${diskList(operation.disks)}`);
+  const title = `${plural(operations.length, "VM")} will be deleted, with everything on the disks`;
+  return operations.length === 0 ? [] : [{ level: "CAUTION", title, items }];
+}
+
+function replacements(plan: Plan): readonly Alarm[] {
+  const operations = plan.operations.filter((operation) => operation.kind === "replace");
+  const items = groupItems(operations, (operation) => {
+    const causes = operation.changes.filter((change) => change.disruption === "rebuild").map(describeChange);
+    return `${causes.join("; ")}; disks made anew: ${diskList(operation.disks)}`;
+  });
+  const title = `${plural(operations.length, "VM")} will be rebuilt: deleted and made anew from ${operations.length === 1 ? "its" : "their"} images`;
+  return operations.length === 0 ? [] : [{ level: "CAUTION", title, items }];
+}
+
+function dataLoss(plan: Plan): readonly Alarm[] {
+  const operations = plan.operations.filter(
+    (operation) => operation.kind !== "delete" && operation.kind !== "replace" && losingChanges(operation).length > 0,
+  );
+  const items = groupItems(operations, (operation) =>
+    losingChanges(operation)
+      .map(
+        (change) =>
+          `${describeChange(change)}${change.lostBytes === undefined ? "" : `, **${formatBytes(change.lostBytes)} lost**`}`,
+      )
+      .join("; "),
+  );
+  return operations.length === 0
+    ? []
+    : [
+        {
+          level: "CAUTION",
+          title: `Data is lost on ${plural(operations.length, "VM")} that stay${operations.length === 1 ? "s" : ""}`,
+          items,
+        },
+      ];
+}
+
+function losingChanges(operation: Operation): readonly Change[] {
+  return operation.changes.filter((change) => change.disruption === "data-loss");
+}
+
+function conflicts(plan: Plan): readonly Alarm[] {
+  if (plan.conflicts.length === 0) return [];
+  const groups = groupBy(plan.conflicts, ({ code: kind, application, virdomain, message }) =>
+    [kind, application, virdomain, message].join("\n"),
+  );
+  const items = [...groups.values()].map((group) => {
+    const [first] = group;
+    const name = first?.virdomain ?? "";
+    return `${code(name)} on ${clusterList(group.map((conflict) => conflict.cluster))}: ${sentence(first?.message ?? "")}`;
+  });
+  return [{ level: "WARNING", title: `${plural(plan.conflicts.length, "VM")} cannot be changed`, items }];
+}
+
+function rebootAlarm(plan: Plan): readonly Alarm[] {
+  const operations = plan.operations.filter(reboots);
+  const items = groupItems(operations, (operation) =>
+    operation.changes
+      .filter((change) => change.disruption === "reboot")
+      .map(describeChange)
+      .join("; "),
+  );
+  const title = `${plural(operations.length, "VM")} will be shut down and started again`;
+  return operations.length === 0 ? [] : [{ level: "WARNING", title, items }];
+}
+
+function driftAlarm(plan: Plan): readonly Alarm[] {
+  const operations = plan.operations.filter((operation) => changesOf(operation, "drift").length > 0);
+  const items = groupItems(operations, (operation) => changesOf(operation, "drift").map(describeChange).join("; "));
+  const title = `Drift on ${plural(operations.length, "VM")} will be overwritten`;
+  return operations.length === 0 ? [] : [{ level: "IMPORTANT", title, items }];
+}
+
+function noticeAlarm(plan: Plan): readonly Alarm[] {
+  const groups = groupBy(listNotices(plan), ({ code: kind, application, virdomain, path, message }) =>
+    [kind, application, virdomain, path, message].join("\n"),
+  );
+  const items = [...groups.values()].map((group) => {
+    const [first] = group;
+    const where = `${code(first?.virdomain ?? "")} on ${clusterList(group.map((notice) => notice.cluster))}`;
+    return `${where}: ${sentence(first?.message ?? "")}`;
+  });
+  return items.length === 0 ? [] : [{ level: "NOTE", title: "Good to know", items }];
+}
+
+/** One bullet for each group of equal operations: VM, clusters, what happens. */
+function groupItems(operations: readonly Operation[], describe: (operation: Operation) => string): readonly string[] {
+  return groupOperations(operations).map(
+    ({ operation, clusters }) => `${code(operation.virdomain)} on ${clusterList(clusters)}: ${describe(operation)}`,
+  );
+}
+
+function describeChange(change: Change): string {
+  if ([change.from, change.to].some((value) => value?.includes("\n"))) return `${code(change.path)} changes`;
+  if (change.to === undefined) return `${code(change.path)} is removed`;
+  if (change.from === undefined) return `${code(change.path)} ${code(change.to)} is added`;
+  return `${code(change.path)} ${code(change.from)} → ${code(change.to)}`;
+}
+
+function renderAlarm(alarm: Alarm, budget: number): Section {
+  const head = [`> [!${alarm.level}]`, `> **${alarm.title}**`];
+  const room = Math.max(120, budget - head.join("\n").length);
+  const open = fitBullets(alarm.items.slice(0, openItems), room, "> ");
+  const text = [...head, ...(open.text === "" ? [] : [open.text])].join("\n");
+  const folded = alarm.items.slice(openItems);
+  if (folded.length === 0) return { text, omitted: open.omitted };
+  const rest = fitBullets(folded, Math.max(120, room - open.text.length - 120));
+  const summary = `${folded.length} more: ${htmlText(alarm.title)}`;
+  return { text: `${text}\n\n${details(summary, rest.text)}`, omitted: open.omitted + rest.omitted };
+}

@@ -1,0 +1,50 @@
+import { formatDuration, joinNames, plural, relativeTime, shortRevision } from "./format.ts";
+import { renderStatusTable } from "./table.ts";
+
+/** What a line of history needs; the state store's entries fit. */
+export interface HistoryLine {
+  readonly revision: string;
+  readonly author: string;
+  readonly subject: string;
+  readonly startedAtMs: number;
+  readonly finishedAtMs: number;
+  readonly verdict: { readonly state: string; readonly description: string };
+  readonly returnsTo: string | undefined;
+  readonly applications: readonly string[];
+  readonly operations: readonly { readonly outcome: string }[];
+}
+
+const maxSubject = 48;
+
+/** The syncs of a repository as a table, in the order given. */
+export function renderHistory(entries: readonly HistoryLine[], nowMs: number): string {
+  if (entries.length === 0) return "No syncs yet.";
+  return renderStatusTable(
+    [
+      { title: "COMMIT" },
+      { title: "WHEN" },
+      { title: "RESULT" },
+      { title: "TOOK", align: "right" },
+      { title: "OPERATIONS", align: "right" },
+      { title: "APPLICATIONS" },
+      { title: "AUTHOR" },
+      { title: "SUBJECT" },
+    ],
+    entries.map((entry) => [
+      shortRevision(entry.revision),
+      relativeTime(entry.finishedAtMs, nowMs),
+      entry.verdict.state,
+      formatDuration(entry.finishedAtMs - entry.startedAtMs),
+      describeOutcomes(entry.operations),
+      joinNames(entry.applications, 3) || "-",
+      entry.author,
+      `${entry.subject.length > maxSubject ? `${entry.subject.slice(0, maxSubject - 1)}…` : entry.subject}${entry.returnsTo === undefined ? "" : ` (returns to ${shortRevision(entry.returnsTo)})`}`,
+    ]),
+  );
+}
+
+/** `9`, `9 (1 failed)`. */
+function describeOutcomes(operations: HistoryLine["operations"]): string {
+  const failed = operations.filter(({ outcome }) => outcome === "failed").length;
+  return failed === 0 ? String(operations.length) : `${operations.length} (${plural(failed, "failed", "failed")})`;
+}

@@ -1,0 +1,171 @@
+import type { Plan } from "../plan/plan.ts";
+import { hasAlarms, renderAlarms } from "./alarms.ts";
+import { emptySection, fitBullets, type Section } from "./cut.ts";
+import { renderDifferences, renderDrift } from "./differences.ts";
+import { code, sentence } from "./escape.ts";
+import { formatTime, plural, shortRevision } from "./format.ts";
+import { groupBy } from "./group.ts";
+import { describeExtent, renderMatrix } from "./matrix.ts";
+import { clusterList } from "./names.ts";
+import { type LinkToFile, renderProblems } from "./problems.ts";
+import { type ReturnsTo, renderRollback } from "./rollback.ts";
+import { countOperations, describeCounts, hasErrors } from "./summary.ts";
+
+/** Everything a plan comment is made of. */
+export interface PlanCommentInput {
+  readonly plan: Plan;
+  /** First line of the comment, by which it is found again; see `planMarker`. */
+  readonly marker: string;
+  readonly instance: string;
+  readonly repository: string;
+  /** Full commit ids: the pull request's head, and the tip of its base it was merged with for planning. */
+  readonly head: string;
+  readonly base: string;
+  readonly baseBranch: string;
+  readonly pullRequest: { readonly number: number; readonly fork: boolean; readonly draft: boolean };
+  readonly linkToFile?: LinkToFile | undefined;
+  readonly returnsTo?: ReturnsTo | undefined;
+  readonly nowMs: number;
+  readonly version: string;
+  /** Files in conflict with the base: nothing can be planned. */
+  readonly conflictFiles?: readonly string[] | undefined;
+  /** Where the uncut plan is: a command or an address, shown as code. */
+  readonly fullPlan?: string | undefined;
+  /** Longest text the forge takes, in UTF-16 units (`string.length`). */
+  readonly limitChars: number;
+}
+
+/** The hidden first line of the comment of one instance and repository. */
+export function planMarker(instance: string, repository: string): string {
+  return `<!-- kraken-gitops:plan:${markerPart(instance)}:${markerPart(repository)} -->`;
+}
+
+function markerPart(text: string): string {
+  return text.replaceAll(/[^\w./-]|--+/g, "_");
+}
+
+/**
+ * The plan of a pull request for its reviewer, most important first: verdict, alarms, what merging does, application x
+ * cluster, differences, drift, problems, where it all comes from. Valid Markdown within `limitChars` whatever the size;
+ * nothing that comes from a manifest can break out of its place. Ends without a newline.
+ */
+export function renderPlanComment(input: PlanCommentInput): string {
+  const head = [input.marker, renderVerdict(input), ...renderCautions(input)].join("\n\n");
+  const foot = renderFooter(input);
+  const room = input.limitChars - head.length - foot.length - 600;
+  const sections =
+    input.conflictFiles === undefined || input.conflictFiles.length === 0
+      ? renderSections(input, room)
+      : [renderConflictFiles(input.conflictFiles, input.baseBranch, room)];
+  const omitted = sections.reduce((sum, section) => sum + section.omitted, 0);
+  const texts = sections.map((section) => section.text).filter((text) => text !== "");
+  return [head, ...texts, ...(omitted === 0 ? [] : [renderCutNotice(input, omitted)]), foot].join("\n\n");
+}
+
+/** Each section with its share; what one does not use, the differences get. */
+function renderSections(input: PlanCommentInput, room: number): readonly Section[] {
+  const { plan } = input;
+  const rollback =
+    input.returnsTo === undefined ? emptySection : renderRollback(plan, input.returnsTo, input.nowMs, room * 0.1);
+  const alarms = renderAlarms(plan, room * 0.3);
+  const merging = renderMerging(input);
+  const matrix = renderMatrix(plan, room * 0.15);
+  const problems = renderProblems(plan.problems, input.linkToFile, room * 0.2);
+  const used = [rollback, alarms, merging, matrix, problems].reduce((sum, { text }) => sum + text.length + 2, 0);
+  const drift = renderDrift(plan.operations, (room - used) * 0.25);
+  const differences = renderDifferences(plan.operations, room - used - drift.text.length - 8);
+  return [
+    rollback,
+    alarms,
+    merging,
+    matrix,
+    titled("Differences", differences),
+    titled("Drift that was there before", drift),
+    problems,
+  ];
+}
+
+function titled(title: string, section: Section): Section {
+  return section.text === "" ? section : { ...section, text: `**${title}**\n\n${section.text}` };
+}
+
+function renderVerdict({ plan, conflictFiles, baseBranch }: PlanCommentInput): string {
+  if (conflictFiles !== undefined && conflictFiles.length > 0) {
+    return `### ❌ Cannot be planned: conflicts with ${code(baseBranch)}`;
+  }
+  const errors = plan.problems.filter((problem) => problem.severity === "error").length;
+  const counts = describeCounts(countOperations(plan.operations));
+  const verdict = counts === "" ? "No VM changes" : `Plan: ${counts}`;
+  const sign = hasErrors(plan) ? "❌" : hasAlarms(plan) ? "⚠️" : "✅";
+  if (errors === 0) return `### ${sign} ${verdict}`;
+  return `### ${sign} ${plural(errors, "problem")}. ${counts === "" ? "No VM changes" : `The rest: ${counts}`}`;
+}
+
+/** What a reader must know before believing the plan. */
+function renderCautions({ plan, pullRequest, conflictFiles }: PlanCommentInput): readonly string[] {
+  if (conflictFiles !== undefined && conflictFiles.length > 0) return [];
+  const cautions: string[] = [];
+  if (pullRequest.fork) {
+    cautions.push(
+      "This pull request comes from a fork: its manifests were checked and compared with the base, git against git. No cluster was asked, so drift, conflicts and disruption are not known until somebody with write access brings the branch into this repository.",
+    );
+  } else if (plan.offline) {
+    cautions.push("Planned git against git: no cluster was asked, so drift and conflicts are not known.");
+  }
+  if (pullRequest.draft) cautions.push("This pull request is a draft.");
+  return cautions.map((text) => `_${text}_`);
+}
+
+function renderConflictFiles(files: readonly string[], baseBranch: string, room: number): Section {
+  const list = fitBullets(files.map(code), room - 200);
+  const text = `The head does not merge cleanly into ${code(baseBranch)}. Merge or rebase, and it is planned again.\n\n${list.text}`;
+  return { text, omitted: list.omitted };
+}
+
+/** What happens on merge, and when. */
+function renderMerging(input: PlanCommentInput): Section {
+  const { plan } = input;
+  const lines = [
+    ...(plan.operations.length === 0 ? [] : [describeApply(plan)]),
+    ...heldLines(plan),
+    ...(hasErrors(plan) ? ["Applications with problems are left exactly as they are; the others are applied."] : []),
+  ];
+  const branch = code(input.baseBranch);
+  if (lines.length === 0) return { text: `Merging into ${branch} changes nothing on the clusters.`, omitted: 0 };
+  const list = fitBullets(lines, 4_000);
+  return { text: `**When this is merged into ${branch}**\n\n${list.text}`, omitted: list.omitted };
+}
+
+function describeApply(plan: Plan): string {
+  const steps = new Set(plan.operations.filter(({ kind }) => kind !== "delete").map(({ step }) => step)).size;
+  const order = steps > 1 ? `, in ${steps} steps one after the other on each cluster` : "";
+  const last = plan.operations.some(({ kind }) => kind === "delete") ? ", deletions last" : "";
+  const amount = plural(plan.operations.length, "operation");
+  return `${amount} for ${describeExtent(plan)} start${plan.operations.length === 1 ? "s" : ""} within one poll${order}${last}.`;
+}
+
+function heldLines(plan: Plan): readonly string[] {
+  const groups = groupBy(plan.held, ({ code: kind, reason }) => `${kind}\n${reason}`);
+  return [...groups.values()].map((group) => {
+    const clusters = clusterList(group.map(({ cluster }) => cluster));
+    const verb = group.length === 1 ? "is" : "are";
+    return `${clusters} ${verb} held: ${sentence(group[0]?.reason ?? "")}. What is to do there is planned when ${group.length === 1 ? "it comes" : "they come"} back.`;
+  });
+}
+
+function renderCutNotice(input: PlanCommentInput, omitted: number): string {
+  const where = input.fullPlan === undefined ? "" : ` The whole plan: ${code(input.fullPlan)}`;
+  return `> **Cut to fit:** ${plural(omitted, "entry", "entries")} did not fit into this comment.${where}`;
+}
+
+function renderFooter(input: PlanCommentInput): string {
+  const facts = [
+    `head ${code(shortRevision(input.head))} merged with ${code(input.baseBranch)} at ${code(shortRevision(input.base))}`,
+    formatTime(input.nowMs),
+    ...(input.plan.id === "" ? [] : [`plan ${code(input.plan.id.slice(0, 12))}`]),
+    `kraken-gitops ${sentence(input.version)}${input.instance === "kraken-gitops" ? "" : ` (${code(input.instance)})`}`,
+    `repository ${code(input.repository)}`,
+    ...(input.fullPlan === undefined ? [] : [`full plan: ${code(input.fullPlan)}`]),
+  ];
+  return `---\n<sub>${facts.join(" · ")}</sub>`;
+}

@@ -1,0 +1,89 @@
+import type { DeletionVerdict, Plan } from "../plan/plan.ts";
+import { clip, formatDuration, joinNames, plural, shortRevision, visible } from "./format.ts";
+import { countOperations, describeCounts } from "./summary.ts";
+
+/**
+ * Texts of commit statuses: whole sentences; `cutDescription` makes them fit a forge. They say the most important
+ * first, because the end is what gets cut.
+ */
+
+/** One line of at most `max` code points, cut at a whole character with an ellipsis. */
+export function cutDescription(text: string, max = 140): string {
+  return clip(visible(text.trim()), max);
+}
+
+export interface SyncedText {
+  readonly operations: number;
+  readonly clusters: number;
+  readonly durationMs: number;
+  readonly returnsTo?: string | undefined;
+}
+
+/** `Synced: 9 operations on 3 clusters in 3m12s`, `No VM changes`. */
+export function describeSynced(synced: SyncedText): string {
+  const back = synced.returnsTo === undefined ? "" : `, back at ${shortRevision(synced.returnsTo)}`;
+  if (synced.operations === 0) return `No VM changes${back}`;
+  const extent = `${plural(synced.operations, "operation")} on ${plural(synced.clusters, "cluster")}`;
+  return `Synced: ${extent} in ${formatDuration(synced.durationMs)}${back}`;
+}
+
+export interface FailedText {
+  readonly failed: number;
+  readonly operations: number;
+  readonly first?: { readonly virdomain: string; readonly cluster: string; readonly message: string } | undefined;
+  readonly problems?: number | undefined;
+  readonly conflicts?: number | undefined;
+}
+
+/** `Failed: 1 of 9 (web-02 on store-7: out of memory)`, `Failed: 2 problems in the manifests, 1 VM in conflict`. */
+export function describeFailed(failed: FailedText): string {
+  const { first } = failed;
+  const example = first === undefined ? "" : ` (${first.virdomain} on ${first.cluster}: ${first.message})`;
+  const parts = [
+    ...(failed.problems ? [`${plural(failed.problems, "problem")} in the manifests`] : []),
+    ...(failed.conflicts ? [`${plural(failed.conflicts, "VM")} in conflict`] : []),
+    ...(failed.failed > 0 ? [`${failed.failed} of ${failed.operations}${example}`] : []),
+  ];
+  if (parts.length === 0) return `Failed${example}`;
+  return `Failed: ${parts.join(", ")}${failed.failed > 0 ? "" : example}`;
+}
+
+/** `Held: store-7 is unreachable (connect ECONNREFUSED)`; several reasons are joined by `; `. */
+export function describeHeld(reasons: readonly string[]): string {
+  return `Held: ${reasons.join("; ") || "waiting"}`;
+}
+
+/** `Syncing: 3 of 9 operations`. */
+export function describeProgress(done: number, total: number): string {
+  return `Syncing: ${done} of ${plural(total, "operation")}`;
+}
+
+/** `Superseded by 1a2b3c4`, later `Superseded by 1a2b3c4, synced`. */
+export function describeSuperseded(by: string, verdict?: "success" | "failure" | "error"): string {
+  const ends = { success: ", synced", failure: ", failed", error: ", failed" } as const;
+  return `Superseded by ${shortRevision(by)}${verdict === undefined ? "" : ends[verdict]}`;
+}
+
+/** `Waiting for approval: 12 VMs would be deleted, budget 3; commit with trailer Kraken-Approve: ab12cd34ef56`. */
+export function describeApproval(deletions: Pick<DeletionVerdict, "losing" | "budget" | "approvalId">): string {
+  const losing = plural(deletions.losing.length, "VM");
+  return `Waiting for approval: ${losing} would be deleted, budget ${deletions.budget}; commit with trailer Kraken-Approve: ${deletions.approvalId}`;
+}
+
+/** `Plan: 5 to create, 1 to update (1 reboot), 2 to delete`, `No VM changes`, `Plan failed: 2 problems in manifests/web.yaml`. */
+export function describePlan(plan: Plan): string {
+  const errors = plan.problems.filter((problem) => problem.severity === "error");
+  if (errors.length > 0) {
+    const files = [...new Set(errors.map((problem) => problem.position.file))];
+    return `Plan failed: ${plural(errors.length, "problem")} in ${joinNames(files, 3)}`;
+  }
+  if (plan.conflicts.length > 0) {
+    const [first] = plan.conflicts;
+    const example = first === undefined ? "" : ` (${first.virdomain} on ${first.cluster}: ${first.message})`;
+    return `Plan failed: ${plural(plan.conflicts.length, "VM")} in conflict${example}`;
+  }
+  const counts = describeCounts(countOperations(plan.operations));
+  const held = plan.held.length === 0 ? "" : `, ${plural(plan.held.length, "cluster")} held`;
+  const approval = plan.deletions.allowed || plan.deletions.losing.length === 0 ? "" : ", deletions need approval";
+  return counts === "" ? `No VM changes${held}` : `Plan: ${counts}${held}${approval}`;
+}

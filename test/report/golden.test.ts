@@ -1,0 +1,47 @@
+import { readFile, writeFile } from "node:fs/promises";
+import { describe, expect, it } from "vitest";
+import { renderPlanComment } from "../../src/report/markdown.ts";
+import { renderPlanText } from "../../src/report/terminal.ts";
+import { checkMarkdown } from "../support/markdown-structure.ts";
+import { commentInput, type Example, examples } from "./examples.ts";
+
+/** `UPDATE_GOLDEN=1 npx vitest run test/report` writes what the reports say now; review the difference like code. */
+const refresh = process.env["UPDATE_GOLDEN"] === "1";
+const docsPage = new URL("../../docs/plan-comment.md", import.meta.url);
+const begin = "<!-- examples: written by test/report/golden.test.ts -->";
+const end = "<!-- /examples -->";
+
+function golden(name: string): URL {
+  return new URL(`../fixtures/reports/${name}`, import.meta.url);
+}
+
+async function expectGolden(place: URL, text: string): Promise<void> {
+  if (refresh) await writeFile(place, text);
+  const stored = await readFile(place, "utf8").catch(() => "");
+  expect(text, "stale: run UPDATE_GOLDEN=1 npx vitest run test/report and review the difference").toBe(stored);
+}
+
+function comment(example: Example): string {
+  return renderPlanComment(commentInput(example.plan, example.extras));
+}
+
+describe.each(examples)("the example $name", (example) => {
+  it("renders to the comment on file, which is well-formed", async () => {
+    expect(checkMarkdown(comment(example))).toEqual([]);
+    await expectGolden(golden(`${example.name}.md`), `${comment(example)}\n`);
+  });
+
+  it("renders to the terminal text on file", async () => {
+    await expectGolden(golden(`${example.name}.txt`), `${renderPlanText(example.plan, { colour: false })}\n`);
+  });
+});
+
+describe("docs/plan-comment.md", () => {
+  it("shows the examples as they are rendered now", async () => {
+    const page = await readFile(docsPage, "utf8");
+    const [before = "", rest = ""] = page.split(begin);
+    const after = rest.split(end)[1] ?? "";
+    const sections = examples.map((example) => `## ${example.title}\n\n${example.about}\n\n${comment(example)}`);
+    await expectGolden(docsPage, [before + begin, ...sections, end + after].join("\n\n"));
+  });
+});
