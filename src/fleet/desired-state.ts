@@ -108,4 +108,6 @@ export interface DesiredState {
   readonly complete: boolean;
   /** Applications removed on purpose by `lifecycle: undeploy`. */
   readonly undeployed: ReadonlySet<string>;
+  /** Applications with `lifecycle: draft`: validated only. They have no targets, and VMs they may have stay as they are. */
+  readonly drafts?: ReadonlySet<string>;
 }

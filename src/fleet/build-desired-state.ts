@@ -1,0 +1,207 @@
+import { canonicalJson, contentHash } from "../lib/canonical-json.ts";
+import type { ApplicationDocument, DeploymentDocument } from "../manifest/document.ts";
+import { nearestHint } from "../manifest/nearest.ts";
+import type { ParsedFile } from "../manifest/parse.ts";
+import { type Problem, compareProblems } from "../manifest/problem.ts";
+import { crossCheck } from "../manifest/repository-documents.ts";
+import type { Cluster } from "./cluster.ts";
+import { type DesiredState, type DesiredVirdomain, type Target, targetKey } from "./desired-state.ts";
+import { type Inventory, takeInventory } from "./document-inventory.ts";
+import { findNameClashes } from "./name-clashes.ts";
+import { unmatchedEntries } from "./instances.ts";
+import { type TargetPlan, TargetResolver } from "./resolve-targets.ts";
+import { renderTarget } from "./render-virdomain.ts";
+import type { TargetCache } from "./target-cache.ts";
+
+export interface DesiredStateInput {
+  readonly repository: string;
+  readonly files: readonly ParsedFile[];
+  readonly clusters: readonly Cluster[];
+  /** Where applications go that nothing else sends anywhere. */
+  readonly defaultClusters: readonly string[];
+  /** A cluster's own id, for `{{ clusterId }}`. */
+  readonly clusterId?: (cluster: string) => string | undefined;
+  /** Allow `http:` asset URLs that come out of variables. */
+  readonly allowHttp?: boolean;
+  /** Targets of earlier calls, reused where nothing they rest on has changed. */
+  readonly cache?: TargetCache;
+}
+
+/**
+ * What one revision asks of the whole fleet. `problems` holds those of the files, of the repository and of rendering.
+ * An application with an error anywhere is broken as a whole: it has no targets and its VMs stay as they are.
+ */
+export function buildDesiredState(input: DesiredStateInput): DesiredState {
+  const inventory = takeInventory(input.files);
+  const resolver = new TargetResolver({
+    ...inventory,
+    clusters: input.clusters,
+    defaultClusters: input.defaultClusters,
+  });
+  const builder = new Builder(input, inventory);
+  for (const application of inventory.applications) builder.add(application, resolver);
+  builder.refuseClashes();
+  const problems = [
+    ...input.files.flatMap((file) => file.problems),
+    ...crossCheck(input.files),
+    ...inventory.problems,
+    ...resolver.groupProblems(),
+    ...unmatchedProblems(inventory),
+    ...builder.problems(),
+  ];
+  return {
+    repository: input.repository,
+    targets: builder.targets(),
+    problems: problems.sort(compareProblems),
+    brokenApplications: builder.broken,
+    complete: input.files.every(({ readable }) => readable),
+    undeployed: namesWith(inventory.applications, "undeploy"),
+    drafts: namesWith(inventory.applications, "draft"),
+  };
+}
+
+function namesWith(
+  applications: readonly ApplicationDocument[],
+  lifecycle: ApplicationDocument["lifecycle"],
+): ReadonlySet<string> {
+  return new Set(applications.filter((application) => application.lifecycle === lifecycle).map(({ name }) => name));
+}
+
+class Builder {
+  readonly broken: Set<string>;
+  readonly #input: DesiredStateInput;
+  readonly #surroundings: ReadonlyMap<Cluster, string>;
+  readonly #targets: Target[] = [];
+  readonly #problems: Problem[] = [];
+  /** The same problem on many clusters is told once, with the clusters. */
+  readonly #rendering = new Map<string, { readonly problem: Problem; readonly clusters: string[] }>();
+
+  constructor(input: DesiredStateInput, inventory: Inventory) {
+    this.#input = input;
+    this.broken = new Set(inventory.brokenApplications);
+    this.#surroundings = new Map(
+      input.clusters.map((cluster) => [
+        cluster,
+        canonicalJson([input.repository, input.allowHttp === true, input.clusterId?.(cluster.name), cluster]),
+      ]),
+    );
+  }
+
+  add(application: ApplicationDocument, resolver: TargetResolver): void {
+    if (this.broken.has(application.name)) return;
+    const { plans, problems } = resolver.resolve(application);
+    this.#problems.push(...problems);
+    if (problems.some(({ severity }) => severity === "error")) this.broken.add(application.name);
+    else for (const plan of plans) this.#render(application, plan);
+  }
+
+  #render(application: ApplicationDocument, plan: TargetPlan): void {
+    const { cache } = this.#input;
+    const key = targetKey({ cluster: plan.cluster.name, application: application.name });
+    const wanted = {
+      application,
+      deployment: plan.deployment,
+      groups: plan.groups,
+      surroundings: this.#surroundings.get(plan.cluster) ?? "",
+    };
+    let made = cache?.find(key, wanted);
+    if (made === undefined) {
+      made = { ...wanted, ...makeTarget(this.#input, application, plan) };
+      cache?.keep(key, made);
+    }
+    this.#targets.push(made.target);
+    for (const problem of made.problems) this.#collect(problem, plan.cluster.name);
+    if (made.problems.length > 0) this.broken.add(application.name);
+  }
+
+  #collect(problem: Problem, cluster: string): void {
+    const { position, code, path, message } = problem;
+    const key = `${code}\n${position.file}:${position.line}:${position.column}\n${path}\n${message}`;
+    const known = this.#rendering.get(key);
+    if (known === undefined) this.#rendering.set(key, { problem, clusters: [cluster] });
+    else if (known.clusters.at(-1) !== cluster) known.clusters.push(cluster);
+  }
+
+  refuseClashes(): void {
+    const clashes = findNameClashes(this.#targets.filter(({ application }) => !this.broken.has(application)));
+    for (const { problem, cluster } of clashes) this.#collect(problem, cluster);
+    for (const { problem } of clashes) if (problem.application !== undefined) this.broken.add(problem.application);
+  }
+
+  problems(): readonly Problem[] {
+    const rendering = [...this.#rendering.values()].map(({ problem, clusters }) => ({
+      ...problem,
+      message: `${problem.message} on ${listClusters(clusters)}`,
+    }));
+    return [...this.#problems, ...rendering];
+  }
+
+  /** By cluster, then application: applications come sorted, so the clusters alone are left to sort. */
+  targets(): ReadonlyMap<string, Target> {
+    const byCluster = new Map<string, Target[]>([...this.#surroundings.keys()].map(({ name }) => [name, []]));
+    for (const target of this.#targets) {
+      if (!this.broken.has(target.application)) byCluster.get(target.cluster)?.push(target);
+    }
+    const clusters = [...byCluster.keys()].sort();
+    return new Map(
+      clusters.flatMap((name) => (byCluster.get(name) ?? []).map((target) => [targetKey(target), target])),
+    );
+  }
+}
+
+function makeTarget(
+  input: DesiredStateInput,
+  application: ApplicationDocument,
+  plan: TargetPlan,
+): { readonly target: Target; readonly problems: readonly Problem[] } {
+  const { repository, allowHttp = false } = input;
+  const clusterId = input.clusterId?.(plan.cluster.name);
+  const { virdomains, problems } = renderTarget({ repository, application, plan, clusterId, allowHttp });
+  const facts = { cluster: plan.cluster.name, application: application.name, deployment: plan.deployment?.name };
+  return {
+    target: { ...facts, virdomains, hash: contentHash({ ...facts, virdomains: virdomains.map(hashedFacts) }) },
+    problems,
+  };
+}
+
+/** Where it stands in a file changes nothing; cloud-init counts by its hash. */
+function hashedFacts({ position: _position, cloudInit, ...facts }: DesiredVirdomain): unknown {
+  return { ...facts, cloudInit: cloudInit?.hash };
+}
+
+function listClusters(clusters: readonly string[]): string {
+  const shown = clusters.slice(0, 3).join(", ");
+  return clusters.length <= 3 ? shown : `${shown} and ${clusters.length - 3} more clusters`;
+}
+
+function unmatchedProblems(inventory: Inventory): readonly Problem[] {
+  const byName = new Map(inventory.applications.map((application) => [application.name, application]));
+  const everything = new Set([...inventory.deployments.values()].flat());
+  return [...everything].flatMap((deployment) => {
+    const applications = deployment.applications.map((name) => byName.get(name));
+    // With one of them broken, its names may be in what could not be read.
+    if (!holdsEntries(deployment) || applications.includes(undefined)) return [];
+    const known = applications.filter((application) => application !== undefined);
+    return unmatchedEntries(deployment, known).map(({ path, entry, known: words }): Problem => {
+      const hint = nearestHint(entry, words, "known");
+      const message = `"${entry}" names no resource or tag of the deployment's applications`;
+      return {
+        severity: "warning",
+        code: "name-unmatched",
+        position: deployment.position,
+        path,
+        message,
+        ...(hint === undefined ? {} : { hint }),
+      };
+    });
+  });
+}
+
+function holdsEntries({ instances, order, renamedFrom, policy }: DeploymentDocument): boolean {
+  return (
+    order.length > 0 ||
+    policy.protect.length > 0 ||
+    Object.keys(instances).length > 0 ||
+    Object.keys(renamedFrom).length > 0
+  );
+}

@@ -1,0 +1,169 @@
+import {
+  anyKeyPattern,
+  draft,
+  envelopeSchema,
+  filledListSchema,
+  identifierPattern,
+  type JsonSchema,
+  listSchema,
+  mapSchema,
+  nameSchema,
+  objectSchema,
+  wordSchema,
+} from "./json-schema.ts";
+import { applicationSchema } from "./application-schema.ts";
+
+const variables = mapSchema(
+  { type: ["string", "number", "boolean"] },
+  identifierPattern,
+  "Values for {{ variables }} of the applications. clusterName and clusterId are always there and cannot be set.",
+);
+
+const duration = (description: string, example: string): JsonSchema => ({
+  type: ["string", "number"],
+  description,
+  examples: [example],
+});
+const name = (description: string): JsonSchema => nameSchema(description);
+
+const metadata = (description: string): JsonSchema =>
+  objectSchema(
+    {
+      name: name("Name, unique in the repository among its kind."),
+      description: { type: ["string", "null"], description: "For people." },
+      labels: listSchema({ type: "string" }, "Labels, for people."),
+    },
+    ["name"],
+    description,
+  );
+
+const selector: JsonSchema = {
+  type: ["string", "object"],
+  minLength: 1,
+  additionalProperties: false,
+  minProperties: 1,
+  maxProperties: 1,
+  properties: {
+    name: name("Name of a cluster, or a pattern with * and ?."),
+    label: { type: "string", pattern: "^[^=\\s]+=.*$", description: "key=value", examples: ["region=east"] },
+  },
+  examples: ["store-1*"],
+};
+
+/** `type: ClusterGroup`. */
+export const clusterGroupSchema: JsonSchema = envelopeSchema(
+  "ClusterGroup",
+  metadata("Who the group is."),
+  objectSchema(
+    {
+      clusters: filledListSchema(
+        selector,
+        'Clusters by name, by pattern ("store-1*") or by label ({ label: "region=east" }).',
+      ),
+      variables,
+    },
+    ["clusters"],
+    "Which clusters, with which variables.",
+  ),
+  "A named set of clusters.",
+);
+
+const readiness = objectSchema(
+  {
+    guestAgent: { type: "boolean", description: "Wait until the guest agent answers, or the guest's address is seen." },
+    tcp: { type: "integer", minimum: 1, maximum: 65_535, description: "Port that must accept a connection." },
+    http: {
+      type: "string",
+      pattern: "^:\\d{1,5}(/\\S*)?$",
+      description: "Port and path that must answer below 400.",
+      examples: [":8080/healthz"],
+    },
+    timeout: duration("How long to wait. Left out: 10m.", "10m"),
+  },
+  [],
+  "When a VM counts as ready.",
+);
+
+const rollout = objectSchema(
+  {
+    canary: listSchema(name("Name of a cluster."), "Clusters that go first."),
+    batch: {
+      type: ["integer", "string"],
+      minimum: 1,
+      pattern: "^[1-9]\\d{0,4}%?$",
+      description: "Clusters at a time: a number, or a percentage.",
+      examples: ["10%"],
+    },
+    pause: duration("Pause between batches. Left out: none.", "5m"),
+  },
+  [],
+  "The pace over the clusters.",
+);
+
+const policy = objectSchema(
+  {
+    drift: wordSchema(["correct", "report"], "What happens to drift. Left out: correct."),
+    cloudInit: wordSchema(
+      ["ignore", "rebuild", "refuse"],
+      "What happens when cloud_init_data of an existing VM changes. Left out: ignore.",
+    ),
+    adopt: { type: "boolean", description: "Take over VMs of the same name that nobody manages. Left out: false." },
+    quarantine: duration("How long a deleted VM is kept, switched off, before it is purged. Left out: 14d.", "14d"),
+    deletionBudget: objectSchema(
+      {
+        count: { type: "integer", minimum: 0, description: "VMs. Left out: 3." },
+        percent: {
+          type: "number",
+          minimum: 0,
+          maximum: 100,
+          description: "Per cent of the repository's VMs. Left out: 20.",
+        },
+      },
+      [],
+      "How many VMs a run may delete without approval: whichever is more.",
+    ),
+    protect: listSchema(name("A tag or a VM name."), "VMs that may not be deleted or rebuilt."),
+    shutdownGrace: duration("How long a guest gets to shut down by itself. Left out: 5m.", "5m"),
+    forceShutdown: { type: "boolean", description: "Switch off a guest that ignores the shutdown. Left out: true." },
+  },
+  [],
+  "What is allowed.",
+);
+
+/** `type: Deployment`. */
+export const deploymentSchema: JsonSchema = envelopeSchema(
+  "Deployment",
+  metadata("Who the deployment is."),
+  objectSchema(
+    {
+      applications: filledListSchema(name("Name of an Application."), "What is deployed."),
+      clusterGroups: filledListSchema(name("Name of a ClusterGroup."), "Where to."),
+      variables,
+      instances: mapSchema(
+        { type: "integer", minimum: 0, maximum: 1000 },
+        anyKeyPattern,
+        "Resource name or tag -> number of copies.",
+      ),
+      order: listSchema(name("A tag or a VM name."), "Steps: a step starts when the VMs of the one before are ready."),
+      renamed_from: mapSchema(
+        { type: "string", minLength: 1 },
+        anyKeyPattern,
+        "New resource name -> the name it had before (or application/name).",
+      ),
+      readiness,
+      rollout,
+      policy,
+    },
+    ["applications", "clusterGroups"],
+    "What goes where, and how.",
+  ),
+  "Brings applications to cluster groups.",
+);
+
+/** Any of our documents, for editors that know files and not types. */
+export const manifestSchema: JsonSchema = {
+  $schema: draft,
+  title: "kraken-gitops manifest",
+  description: "An Application, a ClusterGroup or a Deployment.",
+  oneOf: [applicationSchema, clusterGroupSchema, deploymentSchema].map(({ $schema: _draft, ...schema }) => schema),
+};

@@ -1,0 +1,109 @@
+import type { ManifestDocument } from "./document.ts";
+import { nearestHint } from "./nearest.ts";
+import type { ParsedFile } from "./parse.ts";
+import type { ProblemCode } from "./problem-codes.ts";
+import type { Position, Problem } from "./problem.ts";
+
+/** The names a repository knows, those of broken documents included. */
+interface KnownNames {
+  readonly applications: ReadonlySet<string>;
+  readonly clusterGroups: ReadonlySet<string>;
+}
+
+/**
+ * What can only be seen over the whole repository: names used twice, names nobody has. Linear in the number of
+ * documents. Names of documents that are broken count as known: their own problems say enough.
+ */
+export function crossCheck(files: Iterable<ParsedFile>): readonly Problem[] {
+  const all = [...files];
+  const documents = all.flatMap((file) => file.documents);
+  const known: KnownNames = {
+    applications: new Set(all.flatMap(({ applicationNames }) => applicationNames)),
+    clusterGroups: new Set(all.flatMap((file) => groupNames(file))),
+  };
+  return [...findDuplicates(documents), ...documents.flatMap((document) => findUnknownNames(document, known))];
+}
+
+function groupNames(file: ParsedFile): readonly string[] {
+  const whole = file.documents.flatMap((document) => (document.type === "ClusterGroup" ? [document.name] : []));
+  const broken = file.brokenDocuments.flatMap(({ type, name }) =>
+    type === "ClusterGroup" && name !== undefined ? [name] : [],
+  );
+  return [...whole, ...broken];
+}
+
+const kinds = { Application: "application", ClusterGroup: "cluster group", Deployment: "deployment" } as const;
+
+function findDuplicates(documents: readonly ManifestDocument[]): readonly Problem[] {
+  const first = new Map<string, ManifestDocument>();
+  const problems: Problem[] = [];
+  for (const document of documents) {
+    const key = `${document.type}/${document.name}`;
+    const other = first.get(key);
+    if (other === undefined) first.set(key, document);
+    // Both places get a problem: in a pull request only one of the two files may be part of the change.
+    else problems.push(duplicate(document, other), duplicate(other, document));
+  }
+  return problems;
+}
+
+function duplicate(document: ManifestDocument, other: ManifestDocument): Problem {
+  const message = `the ${kinds[document.type]} "${document.name}" is defined at ${place(other.position)} too`;
+  return problem(document, "duplicate-name", "metadata.name", message, "rename one of them, or remove it");
+}
+
+function place({ file, line }: Position): string {
+  return `${file}:${line}`;
+}
+
+function findUnknownNames(document: ManifestDocument, known: KnownNames): readonly Problem[] {
+  if (document.type === "ClusterGroup") return [];
+  const groups = document.clusterGroups.flatMap((name, index) => {
+    const path = document.type === "Deployment" ? `spec.clusterGroups[${index}]` : `metadata.clusterGroups[${index}]`;
+    return known.clusterGroups.has(name)
+      ? []
+      : [unknownName(document, "unknown-cluster-group", path, "cluster group", name, known.clusterGroups)];
+  });
+  if (document.type === "Application") return groups;
+  const applications = document.applications.flatMap((name, index) =>
+    known.applications.has(name)
+      ? []
+      : [
+          unknownName(
+            document,
+            "unknown-application",
+            `spec.applications[${index}]`,
+            "application",
+            name,
+            known.applications,
+          ),
+        ],
+  );
+  return [...applications, ...groups];
+}
+
+function unknownName(
+  document: ManifestDocument,
+  code: ProblemCode,
+  path: string,
+  what: string,
+  name: string,
+  known: ReadonlySet<string>,
+): Problem {
+  return problem(document, code, path, `no ${what} is named "${name}"`, nearestHint(name, known, `known ${what}s`));
+}
+
+function problem(
+  document: ManifestDocument,
+  code: ProblemCode,
+  path: string,
+  message: string,
+  hint: string | undefined,
+): Problem {
+  const base: Problem = { severity: "error", code, position: document.position, path, message };
+  return {
+    ...base,
+    ...(hint === undefined ? {} : { hint }),
+    ...(document.type === "Application" ? { application: document.name } : {}),
+  };
+}
