@@ -5,7 +5,7 @@ import { findBranch, findCommit, isAncestor, listRefs } from "./git-objects.ts";
 import { pagedReply } from "./paging.ts";
 import type { PullRecord, RepositoryRecord } from "./records.ts";
 import { type Call, param, type Reply, type Router } from "./router.ts";
-import { carriesCommit, renderCommit, renderPull, repositoryApiUrl } from "./wire.ts";
+import { renderCommit, renderPull, repositoryApiUrl } from "./wire.ts";
 
 const CONTENTS = { role: "read", grant: "contents=read" } as const;
 const PULLS = { role: "read", grant: "pull_requests=read" } as const;
@@ -60,6 +60,13 @@ async function findPulls(context: ForgeContext, repository: RepositoryRecord, sh
     if (merged || (!landed && pull.state === "open" && (await carriesCommit(directory, pull, sha)))) found.push(pull);
   }
   return found;
+}
+
+/** Whether an open pull request would bring this commit to its base. */
+async function carriesCommit(directory: string, pull: PullRecord, sha: string): Promise<boolean> {
+  const base = await findBranch(directory, pull.baseBranch);
+  if (base === undefined || !(await isAncestor(directory, sha, pull.headSha))) return false;
+  return !(await isAncestor(directory, sha, base));
 }
 
 async function listBranches(context: ForgeContext, call: Call): Promise<Reply> {

@@ -100,8 +100,9 @@ async function strikeBefore(
       return 200;
     case "status": {
       incoming.resume();
-      const text = typeof fault.body === "string" ? fault.body : JSON.stringify(fault.body);
-      response.writeHead(fault.status, { "content-type": "application/json", ...fault.headers });
+      const [type, text] =
+        typeof fault.body === "string" ? ["text/html", fault.body] : ["application/json", JSON.stringify(fault.body)];
+      response.writeHead(fault.status, { "content-type": type, ...fault.headers });
       response.end(text);
       return fault.status;
     }

@@ -1,6 +1,6 @@
 import { sameName } from "./accounts.ts";
 import type { ForgeContext } from "./context.ts";
-import { findBranch, isAncestor, listCommits, readCommit } from "./git-objects.ts";
+import { listCommits, readCommit } from "./git-objects.ts";
 import type { MergeableAnswer } from "./mergeability.ts";
 import type { CommentRecord, HookRecord, PullRecord, RepositoryRecord, StatusRecord } from "./records.ts";
 
@@ -256,11 +256,4 @@ export function renderHook(api: string, repository: RepositoryRecord, hook: Hook
     ping_url: `${url}/pings`,
     deliveries_url: `${url}/deliveries`,
   };
-}
-
-/** Whether an open pull request would bring this commit to its base. */
-export async function carriesCommit(directory: string, pull: PullRecord, sha: string): Promise<boolean> {
-  const base = await findBranch(directory, pull.baseBranch);
-  if (base === undefined || !(await isAncestor(directory, sha, pull.headSha))) return false;
-  return !(await isAncestor(directory, sha, base));
 }
