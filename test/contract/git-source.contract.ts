@@ -14,6 +14,14 @@ export interface GitSourceSetup {
 
 export type OpenGitSource = (setup: GitSourceSetup) => Promise<GitSource>;
 
+function signal(): AbortSignal {
+  return AbortSignal.timeout(20_000);
+}
+
+function text(bytes: Uint8Array | undefined): string {
+  return Buffer.from(bytes ?? []).toString();
+}
+
 /** What every implementation of the GitSource port does, on a real bare repository. */
 export function gitSourceContract(open: OpenGitSource): void {
   let folder: Awaited<ReturnType<typeof temporaryFolder>>;
@@ -37,9 +45,6 @@ export function gitSourceContract(open: OpenGitSource): void {
     opened.push(one);
     return one;
   }
-
-  const signal = (): AbortSignal => AbortSignal.timeout(20_000);
-  const text = (bytes: Uint8Array | undefined): string => Buffer.from(bytes ?? []).toString();
 
   it("answers the remote tip without fetching it", async () => {
     const first = await repository.commit({ "manifests/a.yaml": "a" });
@@ -172,11 +177,13 @@ export function gitSourceContract(open: OpenGitSource): void {
     const git = await source();
     await git.fetchBranch(signal());
     const changed = await git.changedFiles(first, second, signal());
-    expect([...changed].map(([path, entry]) => [path, entry?.sizeBytes]).sort()).toEqual([
-      ["manifests/added.yaml", 2],
-      ["manifests/gone.yaml", undefined],
-      ["manifests/new/x.yaml", 3],
-    ]);
+    expect(new Map([...changed].map(([path, entry]) => [path, entry?.sizeBytes]))).toEqual(
+      new Map<string, number | undefined>([
+        ["manifests/added.yaml", 2],
+        ["manifests/gone.yaml", undefined],
+        ["manifests/new/x.yaml", 3],
+      ]),
+    );
     const listed = await git.listFiles(second, signal());
     expect(changed.get("manifests/added.yaml")).toEqual(listed.get("manifests/added.yaml"));
   });

@@ -4,6 +4,8 @@ import { createServer, type IncomingMessage, type RequestListener, type Server, 
 import { createServer as createTlsServer } from "node:https";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { join } from "node:path";
+import { Transform } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
 
 export interface GitHttpOptions {
   /** Folder that holds the bare repositories. */
@@ -22,7 +24,9 @@ export type Mood =
   | { readonly kind: "hang" }
   | { readonly kind: "status"; readonly code: number; readonly location?: string }
   /** Breaks the connection after so many bytes of a pack. */
-  | { readonly kind: "drop"; readonly afterBytes: number };
+  | { readonly kind: "drop"; readonly afterBytes: number }
+  /** Sends packs no faster than this. */
+  | { readonly kind: "slow"; readonly bytesPerSecond: number };
 
 export interface SeenRequest {
   readonly method: string;
@@ -34,6 +38,8 @@ export interface SeenRequest {
 export class GitHttpServer implements AsyncDisposable {
   readonly requests: SeenRequest[] = [];
   mood: Mood = { kind: "normal" };
+  /** Bytes that the backend has answered, headers included. */
+  sentBytes = 0;
   readonly #options: GitHttpOptions;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
@@ -104,10 +110,12 @@ export class GitHttpServer implements AsyncDisposable {
     this.#children.add(child);
     child.once("close", () => this.#children.delete(child));
     child.stdin.on("error", () => undefined); // the backend may end before it has read everything
+    child.stdout.on("data", (chunk: Buffer) => (this.sentBytes += chunk.length));
     request.pipe(child.stdin);
     response.once("close", () => child.kill("SIGKILL"));
     const dropAfter = this.mood.kind === "drop" && request.method === "POST" ? this.mood.afterBytes : undefined;
-    relayCgi(child.stdout, response, dropAfter);
+    const output = this.mood.kind === "slow" ? child.stdout.pipe(throttle(this.mood.bytesPerSecond)) : child.stdout;
+    relayCgi(output, response, dropAfter);
   }
 
   /** RFC 3875, as far as git-http-backend looks at it. */
@@ -130,6 +138,20 @@ export class GitHttpServer implements AsyncDisposable {
       ...(this.#options.auth ? { REMOTE_USER: "tester" } : {}),
     };
   }
+}
+
+/** Lets a tenth of a second's share pass every tenth of a second. */
+function throttle(bytesPerSecond: number): Transform {
+  const share = Math.ceil(bytesPerSecond / 10);
+  return new Transform({
+    async transform(chunk: Buffer, _encoding, done) {
+      for (let offset = 0; offset < chunk.length; offset += share) {
+        this.push(chunk.subarray(offset, offset + share));
+        await sleep(100);
+      }
+      done();
+    },
+  });
 }
 
 /** Copies a CGI answer; breaks the connection after `dropAfter` bytes of its body. */
@@ -202,7 +224,10 @@ export class ForwardProxy implements AsyncDisposable {
     this.#server.on("connect", (request: IncomingMessage, socket: Socket) => {
       this.asked.push(`CONNECT ${request.url}`);
       if (admitted(request)) this.#tunnel(request, socket);
-      else socket.end('HTTP/1.1 407 Proxy Authentication Required\r\nproxy-authenticate: Basic realm="proxy"\r\n\r\n');
+      else
+        socket.end(
+          'HTTP/1.1 407 Proxy Authentication Required\r\nproxy-authenticate: Basic realm="proxy"\r\nconnection: close\r\ncontent-length: 0\r\n\r\n',
+        );
     });
     this.#server.on("connection", (socket: Socket) => this.#remember(socket));
   }

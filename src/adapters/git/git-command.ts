@@ -19,8 +19,7 @@ export interface GitCall {
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
-  /** Ends the process when it has printed nothing for so long. */
-  readonly silenceMs?: number | undefined;
+  /** Hears progress and complaints while the command runs (runGitGroup only). */
   readonly onStderr?: ((text: string) => void) | undefined;
 }
 
@@ -28,8 +27,8 @@ export interface GitCall {
 const endingMs = 3_000;
 
 /**
- * Runs one git command to its end and answers what it printed. Throws GitExit, or the signal's reason.
- * An abort sends SIGINT, on which git removes its lock files and ends its own children (git-remote-https, ssh).
+ * Runs one git command that works on the mirror alone and answers what it printed; the only place that uses simple-git.
+ * Throws GitExit, or the signal's reason. An abort sends SIGINT, on which git removes its lock files.
  */
 export async function runGit(call: GitCall): Promise<string> {
   call.signal.throwIfAborted();
@@ -37,7 +36,6 @@ export async function runGit(call: GitCall): Promise<string> {
     baseDir: call.cwd,
     abort: call.signal,
     trimmed: false,
-    ...(call.silenceMs === undefined ? {} : { timeout: { block: call.silenceMs } }),
     errors: exitError,
     // The environment is built by git-environment.ts from constants and checked configuration; nothing in it can come
     // from a repository. simple-git wants each guarded variable and each powerful setting named.
@@ -45,25 +43,18 @@ export async function runGit(call: GitCall): Promise<string> {
     unsafe: {
       allowUnsafeConfigEnvCount: true, // settings without a file: git-environment.ts
       allowUnsafeConfigPaths: true, // GIT_CONFIG_GLOBAL=/dev/null
-      allowUnsafeCredentialHelper: true, // hands the token to git
+      allowUnsafeCredentialHelper: true, // hands the token to git; the token itself is in network calls only
       allowUnsafeHooksPath: true, // switched off
       allowUnsafeSshCommand: true, // key and known_hosts
       allowUnsafeTemplateDir: true, // none
     },
   }).env({ ...call.env });
-  if (call.onStderr) listen(git, call.onStderr);
   try {
     return await endedOrAbandoned(git.raw([...call.args]), call.signal);
   } catch (error) {
     call.signal.throwIfAborted();
     throw error;
   }
-}
-
-function listen(git: ReturnType<typeof simpleGit>, onStderr: (text: string) => void): void {
-  git.outputHandler((_command, _stdout, stderr) => {
-    stderr.on("data", (chunk: Buffer) => onStderr(chunk.toString("latin1")));
-  });
 }
 
 interface GitResult {

@@ -22,6 +22,8 @@ export interface EnvironmentOptions {
   readonly auth?: GitAuth | undefined;
   readonly caFile?: string | undefined;
   readonly proxy?: string | undefined;
+  /** Longest silence on an HTTP connection, after which git itself gives up: also when nobody is left to end it. */
+  readonly timeoutMs: number;
   /** What the program itself was started with; only the names below pass. */
   readonly inherited: Readonly<Record<string, string | undefined>>;
 }
@@ -62,7 +64,14 @@ function allowedProtocols({ transport }: GitRemote): string {
   return transport === "http" ? "http:https" : transport;
 }
 
-function settings({ gitDir, remote, auth, caFile, proxy }: EnvironmentOptions): readonly (readonly [string, string])[] {
+function settings({
+  gitDir,
+  remote,
+  auth,
+  caFile,
+  proxy,
+  timeoutMs,
+}: EnvironmentOptions): readonly (readonly [string, string])[] {
   return [
     ["safe.directory", gitDir], // a volume may belong to another user than the process
     ["core.hooksPath", "/dev/null"],
@@ -71,11 +80,14 @@ function settings({ gitDir, remote, auth, caFile, proxy }: EnvironmentOptions): 
     ["core.logAllRefUpdates", "always"], // the reflog keeps force-pushed commits from being pruned
     ["gc.reflogExpire", "180.days"],
     ["gc.reflogExpireUnreachable", "180.days"],
-    ["gc.autoDetach", "false"],
+    ["fetch.unpackLimit", "1"], // index-pack reports progress within an object, which unpack-objects does not
+    ["gc.auto", "0"], // packing has its own moment: maintenance.ts
     ["maintenance.auto", "false"],
     ["protocol.version", "2"], // only the asked refs are advertised, which keeps a poll cheap
     ["http.followRedirects", "initial"],
     ["http.proactiveAuth", "basic"], // git >= 2.46: saves the first, refused request of every call
+    ["http.lowSpeedLimit", "1"], // bytes per second
+    ["http.lowSpeedTime", String(Math.ceil(timeoutMs / 1_000) + 5)],
     ["credential.helper", ""],
     ...(auth?.kind === "token" && remote.origin
       ? [[`credential.${remote.origin}.helper`, credentialHelper] as const]

@@ -34,7 +34,7 @@ const rules: readonly Rule[] = [
   },
   {
     code: "git-auth-failed",
-    pattern: /HTTP code 407|error: 407|Proxy Authentication Required/i,
+    pattern: /HTTP code 407|response 407|error: 407|Proxy Authentication Required/i,
     advice: "The proxy asks for credentials: put them into the proxy's address.",
   },
   {
@@ -76,6 +76,11 @@ const rules: readonly Rule[] = [
     pattern:
       /couldn't find remote ref|not our ref|unadvertised object|[Bb]ad (object|revision)|[Nn]ot a valid (object|commit) name|unknown revision|Invalid revision range|not a tree object|not something we can merge/,
     advice: "The commit is not on the remote (any more): a force push may have replaced it.",
+  },
+  {
+    code: "git-unreachable",
+    pattern: /unexpected TLS packet|wrong version number|packet length too long/i,
+    advice: "The server does not speak TLS there: check scheme and port of the address.",
   },
   {
     code: "git-unreachable",
@@ -163,6 +168,7 @@ function lastWords(stderr: string, secrets: readonly string[]): string {
   const lines = mask(stderr, secrets)
     .split(/[\r\n]+/)
     .map((line) => line.replace(/\p{Cc}/gu, " ").trim())
-    .filter((line) => /^(fatal|error|ERROR|remote|ssh|kex|Host key|.*Permission denied)/.test(line));
+    .filter((line) => /^(fatal|error|ERROR|remote|ssh|kex|Host key|.*Permission denied)/.test(line))
+    .filter((line) => !/^remote: .*(\d%|objects: \d|^remote: Total)/.test(line)); // progress
   return lines.slice(0, 3).join("; ").slice(0, 300);
 }

@@ -17,7 +17,7 @@ export async function tidyMirror(commands: MirrorCommands, wantedRefs: string, s
   }
   const counts = await commands.local(["count-objects", "-v"], "count objects", signal);
   if (count(counts, "count") > looseObjectsKept || count(counts, "packs") > packsKept) {
-    await commands.local(["gc", "--quiet"], "pack the mirror", signal);
+    await commands.pack(signal);
   }
 }
 

@@ -1,8 +1,9 @@
 import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { messageOf, WatcherError } from "../../lib/errors.ts";
+import { WatcherError } from "../../lib/errors.ts";
 import { GitExit, runGit } from "./git-command.ts";
+import { runGitGroup } from "./git-process-group.ts";
 import { credentialVariables, type GitAuth, gitEnvironment } from "./git-environment.ts";
 import { gitError, isDamage, isLockClash, lockFileOf } from "./git-errors.ts";
 import { type GitRemote, maskUrls } from "./git-remote.ts";
@@ -40,15 +41,19 @@ export class MirrorCommands {
     this.env = gitEnvironment({ ...options, gitDir: options.mirrorDir });
   }
 
+  /** Beside the mirror, so that one that was deleted is noticed by git and not by the operating system. */
+  get cwd(): string {
+    return dirname(this.#options.mirrorDir);
+  }
+
   get remoteName(): string {
     return maskUrls(this.#options.remote.url);
   }
 
   async version(signal: AbortSignal): Promise<string> {
-    const cwd = dirname(this.#options.mirrorDir);
-    await mkdir(cwd, { recursive: true, mode: 0o700 });
+    await mkdir(this.cwd, { recursive: true, mode: 0o700 });
     const output = await this.#explained("ask git's version", [], () =>
-      runGit({ cwd, args: ["version"], env: this.env, signal }),
+      runGit({ cwd: this.cwd, args: ["version"], env: this.env, signal }),
     );
     return /\d+(\.\d+)+/.exec(output)?.[0] ?? output.trim();
   }
@@ -64,7 +69,13 @@ export class MirrorCommands {
   /** A command on the mirror alone. `doing` completes the sentence "Could not ... of <remote>". */
   async local(args: readonly string[], doing: string, signal: AbortSignal): Promise<string> {
     const limited = AbortSignal.any([signal, AbortSignal.timeout(this.#options.fetchTimeoutMs)]);
-    return await this.#explained(doing, [], () => this.#patient(() => this.#run(args, this.env, limited), limited));
+    return await this.#explained(doing, [], () => this.#patient(() => this.#run(args, limited), limited));
+  }
+
+  /** Packs the mirror; git starts helpers of its own for it. */
+  async pack(signal: AbortSignal): Promise<void> {
+    const call = { cwd: this.cwd, args: ["gc", "--quiet"], env: this.env, signal };
+    await this.#explained("pack the mirror", [], () => runGitGroup(call));
   }
 
   /** As `local`, for commands whose exit code 1 is an answer. */
@@ -76,7 +87,7 @@ export class MirrorCommands {
     const limited = AbortSignal.any([signal, AbortSignal.timeout(this.#options.fetchTimeoutMs)]);
     return await this.#explained(doing, [], async () => {
       try {
-        return { yes: true, output: await this.#run(args, this.env, limited) };
+        return { yes: true, output: await this.#run(args, limited) };
       } catch (error) {
         if (error instanceof GitExit && isAnswer(error)) return { yes: false, output: error.stdout };
         throw error;
@@ -118,9 +129,9 @@ export class MirrorCommands {
       maxBytes: maxFetchBytes,
     });
     const limited = AbortSignal.any([signal, limits.signal]);
-    const run = () => this.#run(args, env, limited, limits.onProgress);
+    const call = { cwd: this.cwd, args, env, signal: limited, onStderr: limits.onProgress };
     const secrets = token === undefined ? [] : [token, `${username}:${token}`];
-    return await this.#explained(doing, secrets, () => this.#patient(run, limited));
+    return await this.#explained(doing, secrets, () => this.#patient(() => runGitGroup(call), limited));
   }
 
   async #token(signal: AbortSignal): Promise<string | undefined> {
@@ -132,13 +143,8 @@ export class MirrorCommands {
     throw new WatcherError("git-auth-failed", `The token for ${this.remoteName} is empty or has several lines.`);
   }
 
-  #run(
-    args: readonly string[],
-    env: Readonly<Record<string, string>>,
-    signal: AbortSignal,
-    onStderr?: (text: string) => void,
-  ): Promise<string> {
-    return runGit({ cwd: this.#options.mirrorDir, args, env, signal, onStderr });
+  #run(args: readonly string[], signal: AbortSignal): Promise<string> {
+    return runGit({ cwd: this.cwd, args, env: this.env, signal });
   }
 
   /** Watcher and worker may fetch into one mirror at once; a lost race for a lock is run again after a random moment. */
@@ -160,7 +166,7 @@ export class MirrorCommands {
       return await run();
     } catch (error) {
       if (error instanceof GitExit) throw this.#explain(error, doing, secrets);
-      throw isMissingFolder(error) ? this.#damaged(doing, error) : error;
+      throw error;
     }
   }
 
@@ -178,9 +184,4 @@ export class MirrorCommands {
 /** merge-tree ends with code 1 for a conflict, which it prints, and for an unknown commit, of which it complains. */
 function isAnswer({ exitCode, stdout, stderr }: GitExit): boolean {
   return exitCode === 1 && (stdout !== "" || stderr === "");
-}
-
-/** simple-git refuses to start in a folder that is gone. */
-function isMissingFolder(error: unknown): boolean {
-  return messageOf(error).includes("directory that does not exist");
 }

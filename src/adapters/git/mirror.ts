@@ -22,7 +22,7 @@ export async function ensureMirror(options: MirrorOptions, signal: AbortSignal):
     const state = await inspect(options, signal);
     if (state === "usable") return;
     if (state === "unusable") await setAside(options.directory);
-    await create(options, signal);
+    if (await create(options, signal)) return;
   }
 }
 
@@ -36,8 +36,7 @@ async function inspect(options: MirrorOptions, signal: AbortSignal): Promise<"ab
   const entries = await readdir(options.directory).catch(() => undefined);
   if (!entries || entries.length === 0) return "absent";
   try {
-    const url = await run(options, options.directory, ["config", "--local", "--get", "remote.origin.url"], signal);
-    await run(options, options.directory, ["for-each-ref", "--count=1"], signal); // fails without HEAD, refs or objects
+    const url = await run(options, options.directory, ["config", "--local", "--get", "remote.origin.url"], signal); // fails without HEAD, refs or objects, too
     return url.trimEnd() === options.url ? "usable" : "unusable";
   } catch (error) {
     if (error instanceof GitExit) return "unusable";
@@ -45,21 +44,22 @@ async function inspect(options: MirrorOptions, signal: AbortSignal): Promise<"ab
   }
 }
 
-async function create(options: MirrorOptions, signal: AbortSignal): Promise<void> {
+/** False when another process put its mirror there in the meantime. */
+async function create(options: MirrorOptions, signal: AbortSignal): Promise<boolean> {
   const fresh = `${options.directory}.new-${randomBytes(6).toString("hex")}`;
   await mkdir(fresh, { recursive: true, mode: 0o700 });
   try {
-    await run(options, fresh, ["init", "--quiet", "--bare"], signal);
-    await run(options, fresh, ["config", "--local", "gc.auto", "0"], signal); // for whoever runs git in here by hand
+    await run(options, fresh, ["init", "--bare"], signal);
     await run(options, fresh, ["config", "--local", "remote.origin.url", options.url], signal);
     await rename(fresh, options.directory);
+    return true;
   } catch (error) {
     await rm(fresh, { recursive: true, force: true });
-    if (!wasFirst(error)) throw error;
+    if (wasFirst(error)) return false;
+    throw error;
   }
 }
 
-/** Another process put its mirror there in the meantime. */
 function wasFirst(error: unknown): boolean {
   const code = error instanceof Error && "code" in error ? error.code : undefined;
   return code === "ENOTEMPTY" || code === "EEXIST";

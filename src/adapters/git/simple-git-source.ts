@@ -3,14 +3,12 @@ import { isAbsolute } from "node:path";
 import { WatcherError } from "../../lib/errors.ts";
 import type { Commit, GitSource, MergeResult, TreeEntry, WantedRevision } from "../../ports/git-source.ts";
 import { CatFile } from "./cat-file.ts";
-import { parseCommit } from "./commit-object.ts";
 import { GitExit } from "./git-command.ts";
 import type { GitAuth } from "./git-environment.ts";
-import { isDamage } from "./git-errors.ts";
 import { assertRefName, parseRemote } from "./git-remote.ts";
 import { tidyMirror } from "./maintenance.ts";
 import { MirrorCommands, MirrorDamaged } from "./mirror-commands.ts";
-import { parseDiffLines, parseTreeLines, type TreeLine } from "./tree-lines.ts";
+import { assertId, MirrorReader, short } from "./mirror-reader.ts";
 
 export interface GitSourceOptions {
   /** http(s)://, ssh://, git://, file://, `user@host:path` or an absolute folder; without a password. */
@@ -36,6 +34,8 @@ export interface GitSourceOptions {
 }
 
 const wantedRefs = "refs/kraken/wanted";
+/** Every fetch that brings something adds a pack to the mirror. */
+const changesBetweenTidying = 50;
 
 /** Opens (and makes, mends or replaces) the mirror. Nothing is fetched yet. Throws `config-invalid` and `git-failed`. */
 export async function openGitSource(options: GitSourceOptions): Promise<GitSource> {
@@ -58,7 +58,7 @@ export async function openGitSource(options: GitSourceOptions): Promise<GitSourc
   const version = await commands.version(starting);
   await commands.ensureMirror(starting);
   const batchCommand = atLeast(version, 2, 36);
-  const catFile = new CatFile({ cwd: options.mirrorDir, env: commands.env, batchCommand, timeoutMs: 60_000 });
+  const catFile = new CatFile({ cwd: commands.cwd, env: commands.env, batchCommand, timeoutMs: 60_000 });
   return new SimpleGitSource({ branch: options.branch, folder: folderOf(options.path), version, commands, catFile });
 }
 
@@ -73,17 +73,17 @@ interface Parts {
 
 class SimpleGitSource implements GitSource {
   readonly #branch: string;
-  readonly #folder: string;
+  readonly #reader: MirrorReader;
   readonly #version: string;
   readonly #commands: MirrorCommands;
   readonly #catFile: CatFile;
   readonly #closing = new AbortController();
-  #damaged = false;
+  #changes = 0;
   #tidying: Promise<void> | undefined;
 
   constructor(parts: Parts) {
     this.#branch = parts.branch;
-    this.#folder = parts.folder;
+    this.#reader = new MirrorReader(parts);
     this.#version = parts.version;
     this.#commands = parts.commands;
     this.#catFile = parts.catFile;
@@ -110,61 +110,28 @@ class SimpleGitSource implements GitSource {
     await this.#mending(signal, () => this.#ensure(wanted, signal));
   }
 
-  async listFiles(treeish: string, signal: AbortSignal): Promise<ReadonlyMap<string, TreeEntry>> {
-    const tree = await this.treeId(treeish, signal);
-    if (tree === undefined) return new Map();
-    const output = await this.#local(["ls-tree", "-r", "-z", tree], `list the files of ${short(treeish)}`, signal);
-    const lines = parseTreeLines(output, this.#folder);
-    const sizes = await this.#sizes(lines, signal);
-    return new Map(lines.map((line) => [line.path, entryOf(line, sizes)]));
+  listFiles(treeish: string, signal: AbortSignal): Promise<ReadonlyMap<string, TreeEntry>> {
+    return this.#reader.listFiles(treeish, signal);
   }
 
-  async changedFiles(
-    from: string,
-    to: string,
-    signal: AbortSignal,
-  ): Promise<ReadonlyMap<string, TreeEntry | undefined>> {
-    const before = (await this.treeId(from, signal)) ?? emptyTree(from);
-    const after = (await this.treeId(to, signal)) ?? emptyTree(to);
-    if (before === after) return new Map();
-    const args = ["diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", before, after];
-    const output = await this.#local(args, `compare ${short(from)} with ${short(to)}`, signal);
-    const changed = parseDiffLines(output, this.#folder);
-    const sizes = await this.#sizes(
-      [...changed.values()].filter((line) => line !== undefined),
-      signal,
-    );
-    return new Map([...changed].map(([path, line]) => [path, line && entryOf(line, sizes)]));
+  changedFiles(from: string, to: string, signal: AbortSignal): Promise<ReadonlyMap<string, TreeEntry | undefined>> {
+    return this.#reader.changedFiles(from, to, signal);
   }
 
-  async readBlobs(
+  readBlobs(
     ids: readonly string[],
     maxBytes: number,
     signal: AbortSignal,
   ): Promise<ReadonlyMap<string, Uint8Array | undefined>> {
-    ids.forEach(assertId);
-    const infos = await this.#reading(() => this.#catFile.info(ids, signal));
-    const missing = ids.filter((_id, index) => infos[index] === undefined);
-    if (missing.length > 0) throw this.#missing(missing);
-    const small = ids.filter((_id, index) => (infos[index]?.sizeBytes ?? 0) <= maxBytes);
-    const contents = await this.#reading(() => this.#catFile.contents(small, signal));
-    const bytes = new Map(small.map((id, index) => [id, contents[index]?.bytes]));
-    return new Map(ids.map((id) => [id, bytes.get(id)]));
+    return this.#reader.readBlobs(ids, maxBytes, signal);
   }
 
-  async treeId(treeish: string, signal: AbortSignal): Promise<string | undefined> {
-    assertId(treeish);
-    const names = [`${treeish}^{tree}`, `${treeish}:${this.#folder.slice(0, -1)}`];
-    const [root, folder] = await this.#reading(() => this.#catFile.info(names, signal));
-    if (root === undefined) throw this.#missing([treeish]);
-    return folder?.type === "tree" ? folder.id : undefined;
+  treeId(treeish: string, signal: AbortSignal): Promise<string | undefined> {
+    return this.#reader.treeId(treeish, signal);
   }
 
-  async readCommit(revision: string, signal: AbortSignal): Promise<Commit> {
-    assertId(revision);
-    const [object] = await this.#reading(() => this.#catFile.contents([`${revision}^{commit}`], signal));
-    if (object === undefined) throw this.#missing([revision]);
-    return parseCommit(object.id, object.bytes);
+  readCommit(revision: string, signal: AbortSignal): Promise<Commit> {
+    return this.#reader.readCommit(revision, signal);
   }
 
   async isAncestor(ancestor: string, descendant: string, signal: AbortSignal): Promise<boolean> {
@@ -182,7 +149,7 @@ class SimpleGitSource implements GitSource {
     [to, from ?? to].forEach(assertId);
     const range = from === undefined ? [to] : [to, `^${from}`];
     const args = ["rev-list", "--topo-order", `--max-count=${limit}`, ...range];
-    const output = await this.#local(args, `list the commits up to ${short(to)}`, signal);
+    const output = await this.#reader.local(args, `list the commits up to ${short(to)}`, signal);
     return output.split("\n").filter((line) => line !== "");
   }
 
@@ -241,8 +208,7 @@ class SimpleGitSource implements GitSource {
   }
 
   async #tip(signal: AbortSignal): Promise<string | undefined> {
-    const [commit] = await this.#reading(() => this.#catFile.info([this.#branchRef], signal));
-    return commit?.id;
+    return (await this.#reader.resolve([this.#branchRef], signal))[0];
   }
 
   async #ensure(wanted: readonly WantedRevision[], signal: AbortSignal): Promise<void> {
@@ -265,61 +231,30 @@ class SimpleGitSource implements GitSource {
 
   async #absent(wanted: readonly WantedRevision[], signal: AbortSignal): Promise<readonly WantedRevision[]> {
     const names = wanted.map(({ revision }) => `${revision}^{tree}`);
-    const found = await this.#reading(() => this.#catFile.info(names, signal));
+    const found = await this.#reader.resolve(names, signal);
     return wanted.filter((_one, index) => found[index] === undefined);
   }
 
   /** Runs a network step; a mirror that shows damage is replaced once and the step run again. */
   async #mending<T>(signal: AbortSignal, step: () => Promise<T>): Promise<T> {
     try {
-      if (!this.#damaged) return await step();
+      if (!this.#reader.damaged) return await step();
     } catch (error) {
       if (!(error instanceof MirrorDamaged)) throw error;
     }
     await this.#commands.rebuildMirror(signal);
     await this.#catFile.restart();
-    this.#damaged = false;
+    this.#reader.damaged = false;
     await this.#fetchBranch(signal);
     return await step();
   }
 
-  async #local(args: readonly string[], doing: string, signal: AbortSignal): Promise<string> {
-    return await this.#reading(() => this.#commands.local(args, doing, signal));
-  }
-
-  /** Remembers damage seen while reading, for the next fetch to mend. */
-  async #reading<T>(read: () => Promise<T>): Promise<T> {
-    try {
-      return await read();
-    } catch (error) {
-      const cause = error instanceof Error ? error.cause : undefined;
-      if (error instanceof MirrorDamaged || (cause instanceof Error && isDamage(cause.message))) this.#damaged = true;
-      throw error;
-    }
-  }
-
-  async #sizes(lines: readonly TreeLine[], signal: AbortSignal): Promise<ReadonlyMap<string, number>> {
-    const ids = [...new Set(lines.filter(({ kind }) => kind !== "submodule").map(({ blobId }) => blobId))];
-    const infos = await this.#reading(() => this.#catFile.info(ids, signal));
-    const missing = ids.filter((_id, index) => infos[index] === undefined);
-    if (missing.length > 0) throw this.#missing(missing);
-    return new Map(ids.map((id, index) => [id, infos[index]?.sizeBytes ?? 0]));
-  }
-
-  #missing(ids: readonly string[]): WatcherError {
-    const names = ids.slice(0, 3).map(short).join(", ");
-    const message = `${names} of ${this.#commands.remoteName} is not in the mirror: it was not fetched, or a force push replaced it.`;
-    return new WatcherError("git-revision-missing", message);
-  }
-
-  /** Once in a source's life, beside the work; whatever goes wrong with it shows at the next real command. */
+  /** Runs beside the work; whatever goes wrong with it shows at the next real command. */
   #tidy(): void {
-    this.#tidying ??= tidyMirror(this.#commands, wantedRefs, this.#closing.signal).catch(() => undefined);
+    this.#changes += 1;
+    if (this.#changes % changesBetweenTidying !== 1) return;
+    this.#tidying = tidyMirror(this.#commands, wantedRefs, this.#closing.signal).catch(() => undefined);
   }
-}
-
-function entryOf({ blobId, kind }: TreeLine, sizes: ReadonlyMap<string, number>): TreeEntry {
-  return { blobId, kind, sizeBytes: sizes.get(blobId) ?? 0 };
 }
 
 /** Histories without a common commit are refused by forges too: nothing to merge, and no file to name. */
@@ -332,22 +267,6 @@ function unrelated(error: unknown): { yes: boolean; output: string } {
 /** Slashes would let the references `a` and `a/b` stand in each other's way on disk. */
 function flat(ref: string): string {
   return ref.replaceAll("/", ",");
-}
-
-function short(id: string): string {
-  return id.slice(0, 10);
-}
-
-function assertId(id: string): void {
-  if (/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(id)) return;
-  throw new WatcherError("git-revision-missing", `"${id.slice(0, 100)}" is not a full commit, tree or blob id.`);
-}
-
-/** git knows the empty tree of both hash functions without storing it. */
-function emptyTree(alike: string): string {
-  return alike.length === 40
-    ? "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
-    : "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321";
 }
 
 function atLeast(version: string, major: number, minor: number): boolean {
