@@ -84,7 +84,7 @@ function findIso(state: ClusterState, path: string): { readonly name: string; re
   throw new TaskFailure("No ISO at %@", [path]);
 }
 
-/** Adds a disk to a VM; the tiering factor reads 0 until it has settled. Answers the VM's devices. */
+/** Adds a disk to a VM; the tiering factor reads 0 until it has settled. */
 export function addDisk(
   state: ClusterState,
   vm: string,
@@ -111,7 +111,7 @@ export function addClusterCd(state: ClusterState, vm: string, name: string): voi
 export function settleTiering(state: ClusterState, vm: string): void {
   const wanted = state.guests.get(vm)?.tiering;
   const current = state.virdomains.get(vm);
-  if (wanted === undefined || current === undefined) return;
+  if (wanted === undefined || current === undefined || Object.keys(wanted).length === 0) return;
   const blockDevs = current.blockDevs.map((disk) => ({
     ...disk,
     tieringPriorityFactor: wanted[disk.uuid] ?? disk.tieringPriorityFactor,
@@ -142,15 +142,22 @@ function patchDisk(state: ClusterState, { vm, uuid, changes }: WorkOf<"disk-patc
   if (changes.path !== undefined && changes.name === undefined && !state.isOff(current)) {
     throw new TaskFailure("Unable to change media of %@", [uuid]);
   }
-  const resized = resize(state, disk, changes);
-  const changed = { ...disk, ...changes, name: disk.name, ...insertion(state, changes), ...resized };
+  const kept = { name: disk.name, capacity: disk.capacity };
+  const changed = { ...disk, ...changes, ...kept, ...insertion(state, changes), ...resize(state, disk, changes) };
   const others = current.blockDevs.filter((other) => other !== disk);
+  if (changes.tieringPriorityFactor !== undefined) forgetYouth(state, vm, uuid);
   if (changes.slot === undefined && changes.type === undefined) {
     state.updateVirDomain(vm, { blockDevs: current.blockDevs.map((other) => (other === disk ? changed : other)) });
   } else {
     const slot = changes.slot ?? (busOf(changed.type) === busOf(disk.type) ? disk.slot : -1);
     state.updateVirDomain(vm, { blockDevs: placeDevice(others, { ...changed, slot }) });
   }
+}
+
+/** A factor that was set since counts more than the one given at creation. */
+function forgetYouth(state: ClusterState, vm: string, uuid: string): void {
+  const { [uuid]: _settled, ...tiering } = state.guests.get(vm)?.tiering ?? {};
+  state.updateGuest(vm, { tiering });
 }
 
 function insertion(state: ClusterState, { path }: Partial<DiskBody>): Partial<BlockDevice> {

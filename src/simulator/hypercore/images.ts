@@ -23,10 +23,14 @@ export function isReady(state: ClusterState, image: VirtualDisk): boolean {
 
 /** DELETE has no task; the record vanishes a moment later. */
 export function deleteImageSoon(state: ClusterState, uuid: string): void {
-  state.timers.after(state.durationOf("image-vanish"), () => {
-    state.images.delete(uuid);
-    state.contents.delete(uuid);
-  });
+  state.vanishing.put(uuid, {});
+  state.timers.after(state.durationOf("image-vanish"), () => vanish(state, uuid));
+}
+
+function vanish(state: ClusterState, uuid: string): void {
+  state.images.delete(uuid);
+  state.contents.delete(uuid);
+  state.vanishing.delete(uuid);
 }
 
 function convertSoon(state: ClusterState, uuid: string): void {
@@ -37,8 +41,9 @@ function convertSoon(state: ClusterState, uuid: string): void {
   });
 }
 
-/** After a restart: conversions go on. */
+/** After a restart: conversions go on, and what was to vanish is gone. */
 export function recoverImages(state: ClusterState): void {
+  for (const [uuid] of state.vanishing.entries()) vanish(state, uuid);
   for (const image of state.images.values()) if (image.name.startsWith("converting-")) convertSoon(state, image.uuid);
 }
 

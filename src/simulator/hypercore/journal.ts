@@ -14,6 +14,7 @@ export interface Change {
 export class Journal {
   readonly #file: string;
   #descriptor: number;
+  #grownBytes = 0;
 
   private constructor(file: string, descriptor: number) {
     this.#file = file;
@@ -25,8 +26,14 @@ export class Journal {
     return new Journal(file, openSync(file, "a", 0o600));
   }
 
+  /** Bytes appended since the file was last compacted. */
+  get grownBytes(): number {
+    return this.#grownBytes;
+  }
+
   append(changes: readonly Change[]): void {
     const bytes = Buffer.from(`${encode(changes)}\n`);
+    this.#grownBytes += bytes.length;
     let written = 0;
     while (written < bytes.length) written += writeSync(this.#descriptor, bytes, written);
   }
@@ -40,6 +47,7 @@ export class Journal {
     closeSync(this.#descriptor);
     renameSync(next, this.#file);
     this.#descriptor = openSync(this.#file, "a", 0o600);
+    this.#grownBytes = 0;
   }
 
   close(): void {

@@ -52,6 +52,8 @@ export interface HypercoreSimulatorOptions {
   readonly concurrentAttach?: boolean;
   /** Let clones keep a boot order. Default false (empty `bootDevices`). */
   readonly cloneBootDevices?: boolean;
+  /** Let GET show the cloud-init data it was given. Default false (empty strings). */
+  readonly showCloudInitData?: boolean;
   /** Honour a session opened on another node. Default false. */
   readonly sharedSessions?: boolean;
   /** Open sessions allowed per user. Default 100. */
@@ -100,6 +102,7 @@ export function resolveSettings(options: HypercoreSimulatorOptions): SimulatorSe
     ignoreReadOnlyInCreate: false,
     concurrentAttach: false,
     cloneBootDevices: false,
+    showCloudInitData: false,
     sharedSessions: false,
     sessionLimit: 100,
     deleteRunning: "refuse",

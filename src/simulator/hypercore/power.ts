@@ -237,7 +237,7 @@ function bootGuest(state: ClusterState, uuid: string): void {
 function guestIsUp(state: ClusterState, uuid: string): void {
   const vm = state.virdomains.get(uuid);
   const bootsAt = state.guests.get(uuid)?.bootsAt;
-  if (vm?.state !== "RUNNING" || vm.bootDevices.length === 0) return;
+  if (vm?.state !== "RUNNING" || vm.guestAgentState === "AVAILABLE" || vm.bootDevices.length === 0) return;
   if (bootsAt === undefined || bootsAt > Date.now() + 5 || vm.tags.split(",").includes("sim-no-agent")) return;
   const netDevs = vm.netDevs.map((nic) => ({ ...nic, ipv4Addresses: nic.connected ? [addressOf(state, nic)] : [] }));
   state.updateVirDomain(uuid, { guestAgentState: "AVAILABLE", netDevs });

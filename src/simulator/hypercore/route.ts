@@ -7,7 +7,6 @@ import type { TaskBoard, TaskContext } from "./tasks.ts";
 export interface ApiRequest {
   readonly state: ClusterState;
   readonly tasks: TaskBoard;
-  readonly nodeIndex: number;
   /** What the answering node reports as its version; during an update nodes differ. */
   readonly nodeVersion: string;
   readonly updating: boolean;

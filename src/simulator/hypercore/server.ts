@@ -82,7 +82,7 @@ async function answerApi(
   const call = calls.record(place.index, message.method ?? "", url.pathname);
   if (health === "down") return reset(message);
   if (health === "hang") return;
-  if (health === "bad-gateway" || state.random.chance(nodes.failureShare)) throw badGatewayPage();
+  if (health === "bad-gateway" || nodes.stumbles(state.random)) throw badGatewayPage();
   response.once("finish", () => {
     call.status = response.statusCode;
   });
@@ -132,7 +132,6 @@ async function dispatch(
   return route.handle({
     state,
     tasks,
-    nodeIndex: place.index,
     nodeVersion: nodes.versionOf(place.index),
     updating: nodes.updating,
     addresses: place.addresses,

@@ -55,12 +55,18 @@ export async function startHypercoreSimulator(options: HypercoreSimulatorOptions
  */
 export async function runHypercoreSimulator(options: HypercoreSimulatorOptions): Promise<void> {
   const simulator = await startHypercoreSimulator(options);
+  const stopped = nextStopSignal();
   process.stdout.write(readyLine(simulator));
-  const stop = new AbortController();
-  const { signal } = stop;
-  await Promise.race([once(process, "SIGTERM", { signal }), once(process, "SIGINT", { signal })]);
-  stop.abort();
+  await stopped;
   await simulator.close();
+}
+
+/** Listens from the moment it is called, so that a parent may stop the process as soon as it has read the ready line. */
+async function nextStopSignal(): Promise<void> {
+  const done = new AbortController();
+  const { signal } = done;
+  await Promise.race([once(process, "SIGTERM", { signal }), once(process, "SIGINT", { signal })]);
+  done.abort();
 }
 
 /** What a parent process reads to learn where the cluster listens. */

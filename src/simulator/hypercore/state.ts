@@ -20,6 +20,8 @@ export interface Guest {
   readonly bootsAt?: number | undefined;
   /** The next change of power state that no task covers. */
   readonly pending?: PendingPower | undefined;
+  /** What cloud-init finds on its CD: the data the VM was born with, whatever PATCH says later. */
+  readonly cloudInitData?: VirDomain["cloudInitData"] | undefined;
   readonly ignoresShutdown?: boolean;
   readonly releasesDisks?: boolean;
   /** Tiering factors of young disks, which still read 0. */
@@ -63,6 +65,8 @@ export class ClusterState {
   readonly snapshots = this.store.table<Snapshot>("snapshot");
   readonly tasks = this.store.table<TaskTagStatus>("task");
   readonly works = this.store.table<WorkRecord>("work");
+  /** Images whose deletion was answered and has not happened yet. */
+  readonly vanishing = this.store.table<Record<string, never>>("vanishing");
   readonly #facts: Table<ClusterFacts> = this.store.table<ClusterFacts>("cluster");
   readonly #deviceOwners = new Map<string, string>();
   readonly random: Random;

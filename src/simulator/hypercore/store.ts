@@ -1,5 +1,8 @@
 import { type Change, Journal, readJournal } from "./journal.ts";
 
+/** A journal is read as one string, which must stay far below the engine's limit of 512 MiB. */
+const compactAfterBytes = 128 * 2 ** 20;
+
 /** A named map of plain objects that remembers each one's JSON text, so that long lists are answered by joining strings. */
 export class Table<T extends object> {
   readonly name: string;
@@ -97,6 +100,9 @@ export class Store {
     if (this.#pending.length === 0) return;
     this.#journal?.append(this.#pending);
     this.#pending.length = 0;
+    if (this.#journal !== undefined && this.#journal.grownBytes > compactAfterBytes) {
+      this.#journal.compact(this.#everything());
+    }
   }
 
   close(): void {

@@ -125,19 +125,34 @@ export class TaskBoard {
 
 function newTask(taskTag: string, kind: WorkKind, objectUUID: string, context: TaskContext): TaskTagStatus {
   return {
-    taskTag,
-    progressPercent: 0,
+    ...forgottenTask(taskTag),
     state: "QUEUED",
     formattedDescription: "%@ of %@",
     descriptionParameters: [kind, objectUUID],
-    formattedMessage: "",
-    messageParameters: [],
     objectUUID,
     created: unixSeconds(),
     modified: unixSeconds(),
-    completed: 0,
     sessionID: context.sessionID,
     nodeUUIDs: [context.nodeUUID],
+  };
+}
+
+/** What a tag reads as whose task nobody remembers: it proves nothing about the work. */
+export function forgottenTask(taskTag: string): TaskTagStatus {
+  return {
+    taskTag,
+    progressPercent: 0,
+    state: "UNINITIALIZED",
+    formattedDescription: "",
+    descriptionParameters: [],
+    formattedMessage: "",
+    messageParameters: [],
+    objectUUID: "",
+    created: 0,
+    modified: 0,
+    completed: 0,
+    sessionID: "",
+    nodeUUIDs: [],
   };
 }
 

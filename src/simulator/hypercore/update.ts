@@ -1,3 +1,4 @@
+import type { Random } from "./random.ts";
 import type { Timers } from "./timers.ts";
 
 /** How a node's API behaves as a whole. `down` resets every connection; `hang` accepts and never answers. */
@@ -61,9 +62,9 @@ export class NodeBoard {
     this.#phase = phase;
   }
 
-  /** Share of calls to healthy nodes that fail now. */
-  get failureShare(): number {
-    return this.#phase === "applying" ? peerFailureShare : 0;
+  /** Whether a healthy node fails this call all the same. */
+  stumbles(random: Random): boolean {
+    return this.#phase === "applying" && random.chance(peerFailureShare);
   }
 
   /** Prepares, then takes each node through hanging, gone and starting, back with the new version. */

@@ -71,9 +71,15 @@ function emptyVirDomain(uuid: string, keyword: MachineKeyword): VirDomain {
 /** The VM shows up without its devices; whoever looks now sees a half-built one. */
 function beginVirDomain(state: ClusterState, { vm, dom, options }: WorkOf<"vm-create">): void {
   const empty = emptyVirDomain(vm, options.machineTypeKeyword ?? "bios");
-  const versioned = state.knowsLabels ? { labels: {}, runnable: true } : {};
-  state.putVirDomain({ ...empty, ...versioned, ...mergePatch(empty, settable(dom)), bootDevices: [] });
-  state.guests.put(vm, {});
+  const { machineType, ...settings } = settable(dom);
+  const machine = options.machineTypeKeyword === undefined ? ofMachineType(machineType) : {};
+  state.putVirDomain({ ...empty, ...versioned(state), ...mergePatch(state, empty, settings), ...machine });
+  state.guests.put(vm, { cloudInitData: dom.cloudInitData });
+}
+
+/** Members that exist from 9.7. */
+function versioned(state: ClusterState): Pick<VirDomain, "labels" | "runnable"> {
+  return state.knowsLabels ? { labels: {}, runnable: true } : {};
 }
 
 function finishVirDomain(state: ClusterState, { vm, dom, options }: WorkOf<"vm-create">): void {
@@ -98,23 +104,26 @@ function settable(dom: VirDomainBody): VirDomainPatch {
   return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
 }
 
-function mergePatch(vm: VirDomain, changes: VirDomainPatch): Partial<VirDomain> {
+/** Cloud-init data goes in and does not come out again, unless the cluster is told to show it. */
+function mergePatch(state: ClusterState, vm: VirDomain, changes: VirDomainPatch): Partial<VirDomain> {
+  const shown = state.settings.showCloudInitData ? changes.cloudInitData : undefined;
   return {
     ...changes,
-    cloudInitData: { ...vm.cloudInitData, ...changes.cloudInitData },
+    cloudInitData: { ...vm.cloudInitData, ...shown },
     affinityStrategy: { ...vm.affinityStrategy, ...changes.affinityStrategy },
   };
 }
 
 function patchVirDomain(state: ClusterState, { vm, changes }: WorkOf<"vm-patch">): void {
   const current = state.takeVirDomain(vm);
-  const machineTypeKeyword = keywordOf(changes.machineType) ?? current.machineTypeKeyword;
-  state.updateVirDomain(vm, { ...mergePatch(current, changes), machineTypeKeyword });
+  state.updateVirDomain(vm, { ...mergePatch(state, current, changes), ...ofMachineType(changes.machineType) });
 }
 
-function keywordOf(machineType: string | undefined): MachineKeyword | undefined {
+/** A machine type with the keyword it belongs to. */
+function ofMachineType(machineType: string | undefined): Partial<VirDomain> {
+  if (machineType === undefined) return {};
   const found = Object.entries(machineTypes).find(([, types]) => types.some((type) => type === machineType));
-  return found?.[0] as MachineKeyword | undefined;
+  return found === undefined ? {} : { machineType, machineTypeKeyword: found[0] as MachineKeyword };
 }
 
 /** Devices, firmware stores and snapshots go with the VM; images and ISOs stay. */
@@ -142,20 +151,19 @@ function cloneVirDomain(state: ClusterState, { vm, source, snapUUID, template }:
   const { machineType, machineTypeKeyword, cpuType, mem, numVCPU, description, tags, operatingSystem } = original;
   const carried = { machineType, machineTypeKeyword, cpuType, mem, numVCPU, description, tags, operatingSystem };
   const empty = emptyVirDomain(vm, machineTypeKeyword);
-  const versioned = state.knowsLabels ? { labels: {}, runnable: true } : {};
   state.putVirDomain({
     ...empty,
-    ...versioned,
+    ...versioned(state),
     ...carried,
     name: `clone-${original.name}`,
-    ...mergePatch(empty, settable(template)),
+    ...mergePatch(state, empty, settable(template)),
     blockDevs,
     netDevs: original.netDevs.map((nic) => ({
       ...buildNic(state, vm, state.random.uuid(), { type: nic.type, vlan: nic.vlan, connected: nic.connected }),
     })),
     bootDevices: bootDevices.filter((uuid) => uuid !== ""),
   });
-  state.guests.put(vm, {});
+  state.guests.put(vm, { cloudInitData: template.cloudInitData });
   addCloudInitCd(state, vm, template.cloudInitData);
 }
 

@@ -1,13 +1,14 @@
 import { conditions } from "../conditions.ts";
 import { openApiDocument } from "../openapi.ts";
 import { memoryByNode } from "../power.ts";
+import { forgottenTask } from "../tasks.ts";
 import { type ApiRequest, json, param, type Reply, type Route } from "../route.ts";
 
 function listNodes({ state, addresses, params }: ApiRequest): Reply {
   const used = memoryByNode(state);
   const nodes = state.facts.nodeUUIDs.map((uuid, index) => ({
     uuid,
-    lanIP: lanIp(addresses[index] ?? "", state.settings.lanIpWithPort),
+    lanIP: lanIp(addresses[index] ?? `http://${state.settings.host}`, state.settings.lanIpWithPort),
     backplaneIP: `169.254.0.${index + 1}`,
     peerID: index + 1,
     memSize: state.settings.nodeMemoryBytes,
@@ -37,7 +38,7 @@ function readTask(request: ApiRequest): Reply {
   const { state } = request;
   const taskTag = param(request);
   const forgotten = /^[1-9]\d*$/.test(taskTag) && Number(taskTag) < state.facts.nextTask && !state.tasks.has(taskTag);
-  return json(forgotten ? JSON.stringify([{ taskTag, state: "UNINITIALIZED" }]) : state.tasks.oneJson(taskTag));
+  return json(forgotten ? JSON.stringify([forgottenTask(taskTag)]) : state.tasks.oneJson(taskTag));
 }
 
 function listConditions({ state, updating }: ApiRequest): Reply {
