@@ -304,6 +304,10 @@ describe("the simulated forge's REST", () => {
     expect(page.text).toContain("&lt;script&gt;alert(1)&lt;/script&gt;");
     expect(page.text).toContain("&lt;/pre&gt;&lt;img src=x&gt;");
     expect(page.text).not.toMatch(/<script|<img/);
+    await post({ state: "failure", context: "sync", description: "Failed: <b>1</b> of 9" });
+    const commit = await lab.call("GET", `${lab.url}/acme/fleet/commit/${head}`, { token: "" });
+    expect(commit.text).toContain("Failed: &lt;b&gt;1&lt;/b&gt; of 9");
+    expect((await lab.call("GET", `${lab.url}/acme/fleet/commit/${"1".repeat(40)}`, { token: "" })).status).toBe(404);
     expect((await lab.call("GET", `${lab.url}/acme/fleet`, { token: "" })).text).toContain(
       `/acme/fleet/pull/${number}`,
     );

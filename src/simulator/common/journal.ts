@@ -17,7 +17,8 @@ import { dirname } from "node:path";
  */
 export class Journal<Row> {
   readonly #path: string;
-  #descriptor: number;
+  /** Undefined once closed: the number may by then belong to another file. */
+  #descriptor: number | undefined;
   #appended = 0;
 
   private constructor(path: string) {
@@ -38,6 +39,7 @@ export class Journal<Row> {
   }
 
   append(row: Row): void {
+    if (this.#descriptor === undefined) throw new Error("the journal is closed");
     writeAll(this.#descriptor, `${JSON.stringify(row)}\n`);
     this.#appended += 1;
   }
@@ -53,13 +55,14 @@ export class Journal<Row> {
       closeSync(descriptor);
     }
     renameSync(fresh, this.#path);
-    closeSync(this.#descriptor);
+    this.close();
     this.#descriptor = openSync(this.#path, "a");
     this.#appended = 0;
   }
 
   close(): void {
-    closeSync(this.#descriptor);
+    if (this.#descriptor !== undefined) closeSync(this.#descriptor);
+    this.#descriptor = undefined;
   }
 }
 

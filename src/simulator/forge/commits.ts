@@ -39,7 +39,7 @@ async function getCommit(context: ForgeContext, call: Call): Promise<Reply> {
   }
   return {
     status: 200,
-    body: await renderCommit(call.apiUrl, repository, context.repositories.directory(repository), sha),
+    body: await renderCommit(context, call.apiUrl, repository, sha),
   };
 }
 
@@ -88,7 +88,7 @@ async function getBranch(context: ForgeContext, call: Call): Promise<Reply> {
   const sha = await findBranch(directory, name);
   if (sha === undefined) throw new ApiError(404, "Branch not found");
   const url = `${repositoryApiUrl(call.apiUrl, repository)}/branches/${encodeURIComponent(name)}`;
-  const commit = await renderCommit(call.apiUrl, repository, directory, sha);
+  const commit = await renderCommit(context, call.apiUrl, repository, sha);
   const protection = { enabled: false, required_status_checks: { enforcement_level: "off", contexts: [], checks: [] } };
   const links = { self: url, html: `${context.siteUrl()}/${repository.owner}/${repository.name}/tree/${name}` };
   return {

@@ -20,6 +20,8 @@ export interface ForgeContext {
   readonly mergeability: Mergeability;
   readonly refresh: PullRefresh;
   readonly enterpriseVersion: string | undefined;
+  /** Aborted when the forge closes. */
+  readonly closing: AbortSignal;
   /** Base of pages and git addresses, without a slash at the end. */
   readonly siteUrl: () => string;
 }

@@ -13,9 +13,31 @@ export interface GitOptions {
   readonly accept?: readonly number[];
 }
 
-/** The forge works the same on every machine: nobody's own git configuration is read, nobody is asked for a password. */
+const SETTINGS = [
+  // What github.com allows its clients.
+  ["uploadpack.allowFilter", "true"],
+  ["uploadpack.allowReachableSHA1InWant", "true"],
+  ["uploadpack.allowAnySHA1InWant", "true"],
+  ["receive.hideRefs", "refs/pull"],
+  // Heads that were pushed over stay readable: their statuses do too.
+  ["gc.auto", "0"],
+  ["receive.autogc", "false"],
+  // A data folder on a volume may belong to another user; every repository in it is the forge's own.
+  ["safe.directory", "*"],
+] as const;
+
+/**
+ * The forge works the same on every machine: nobody's own git configuration is read, nobody is asked for a password.
+ * Settings come with the environment, so that repositories made by an earlier version have them too.
+ */
 export function gitEnvironment(): Record<string, string> {
+  const settings = SETTINGS.flatMap(([key, value], at) => [
+    [`GIT_CONFIG_KEY_${at}`, key],
+    [`GIT_CONFIG_VALUE_${at}`, value],
+  ]);
   return {
+    GIT_CONFIG_COUNT: `${SETTINGS.length}`,
+    ...(Object.fromEntries(settings) as Record<string, string>),
     PATH: process.env["PATH"] ?? "",
     LC_ALL: "C",
     GIT_CONFIG_NOSYSTEM: "1",

@@ -64,6 +64,16 @@ export function listCommits(directory: string, from: string, to: string, ...flag
   return gitLines(directory, ["rev-list", "--reverse", "--topo-order", ...flags, to, `^${from}`]);
 }
 
+/** The newest commits of a ref with the first line of their messages. */
+export async function listSubjects(
+  directory: string,
+  ref: string,
+  limit: number,
+): Promise<{ readonly sha: string; readonly subject: string }[]> {
+  const lines = await gitLines(directory, ["log", `--max-count=${limit}`, "--format=%H %s", ref, "--"]);
+  return lines.map((line) => ({ sha: line.slice(0, 40), subject: line.slice(41) }));
+}
+
 export async function readCommit(directory: string, sha: string): Promise<CommitInfo> {
   const format = ["%H", "%T", "%P", "%an", "%ae", "%aI", "%cn", "%ce", "%cI", "%B"].join("%x00");
   const text = await gitText(directory, ["show", "-s", `--format=${format}`, sha]);

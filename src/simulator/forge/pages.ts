@@ -1,23 +1,56 @@
 import type { ForgeContext } from "./context.ts";
+import { findBranch, listSubjects, readCommit } from "./git-objects.ts";
 import type { PullRecord, RepositoryRecord, StatusRecord } from "./records.ts";
 import { newestPerContext, statusesOf } from "./statuses.ts";
 import { isoTime, visibleComments } from "./wire.ts";
 
-/** Two plain pages for people, since `html_url`s lead here. Markdown is shown as it was written. */
+/** Plain pages for people, since `html_url`s lead here. Markdown is shown as it was written. */
 
 const STYLE =
   "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}" +
   "pre{white-space:pre-wrap;border:1px solid #ccc;border-radius:6px;padding:1rem}td,th{text-align:left;padding:.2rem 1rem .2rem 0}small{color:#666}";
 
-export function renderRepositoryPage(context: ForgeContext, repository: RepositoryRecord): string {
+/** Commits of the default branch the repository page shows. */
+const RECENT_COMMITS = 20;
+
+export async function renderRepositoryPage(context: ForgeContext, repository: RepositoryRecord): Promise<string> {
   const name = `${repository.owner}/${repository.name}`;
   const pulls = context.store.pulls.group(`${repository.id}`).toReversed();
   const rows = pulls.map((pull) => {
     const link = `/${name}/pull/${pull.number}`;
     return `<tr><td><a href="${escapeHtml(link)}">#${pull.number}</a><td>${escapeHtml(pull.title)}<td>${stateOf(pull)}<td>${escapeHtml(pull.author)}`;
   });
-  const table = rows.length > 0 ? `<table>${rows.join("")}</table>` : "<p>No pull requests.";
-  return page(name, `<p><code>git clone ${escapeHtml(`${context.siteUrl()}/${name}.git`)}</code>${table}`);
+  const commits = await recentCommits(context, repository);
+  const clone = `<p><code>git clone ${escapeHtml(`${context.siteUrl()}/${name}.git`)}</code>`;
+  return page(
+    name,
+    `${clone}<h2>Pull requests</h2><table>${rows.join("")}</table><h2>Commits</h2><table>${commits.join("")}</table>`,
+  );
+}
+
+async function recentCommits(context: ForgeContext, repository: RepositoryRecord): Promise<string[]> {
+  const directory = context.repositories.directory(repository);
+  if ((await findBranch(directory, repository.defaultBranch)) === undefined) return [];
+  const commits = await listSubjects(directory, `refs/heads/${repository.defaultBranch}`, RECENT_COMMITS);
+  return commits.map(({ sha, subject }) => {
+    const link = `/${repository.owner}/${repository.name}/commit/${sha}`;
+    const states = newestPerContext(statusesOf(context, repository, sha)).map(
+      (status) => `${escapeHtml(status.context)}: ${status.state}`,
+    );
+    return `<tr><td><a href="${escapeHtml(link)}"><code>${sha.slice(0, 7)}</code></a><td>${escapeHtml(subject)}<td>${states.join("<br>")}`;
+  });
+}
+
+export async function renderCommitPage(
+  context: ForgeContext,
+  repository: RepositoryRecord,
+  sha: string,
+): Promise<string> {
+  const commit = await readCommit(context.repositories.directory(repository), sha);
+  const name = `${repository.owner}/${repository.name}`;
+  const who = `<p>${escapeHtml(commit.author.name)} <small>${escapeHtml(commit.author.date)}</small> · <a href="/${escapeHtml(name)}">${escapeHtml(name)}</a>`;
+  const statuses = statusTable("Statuses of", sha, statusesOf(context, repository, sha));
+  return page(commit.message.split("\n", 1)[0] ?? sha, `${who}<pre>${escapeHtml(commit.message)}</pre>${statuses}`);
 }
 
 export function renderPullPage(context: ForgeContext, repository: RepositoryRecord, pull: PullRecord): string {

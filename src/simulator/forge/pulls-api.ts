@@ -166,5 +166,5 @@ async function listPullCommits(context: ForgeContext, call: Call): Promise<Reply
   const pull = pullOf(context, call, repository);
   const directory = context.repositories.directory(repository);
   const commits = await listCommits(directory, pull.baseSha, pull.headSha);
-  return pagedReply(call, repository.id, commits, (sha) => renderCommit(call.apiUrl, repository, directory, sha));
+  return pagedReply(call, repository.id, commits, (sha) => renderCommit(context, call.apiUrl, repository, sha));
 }

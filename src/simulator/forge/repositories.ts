@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { sameName } from "./accounts.ts";
 import { custom } from "./api-error.ts";
@@ -13,17 +13,6 @@ export interface NewRepository {
   readonly private?: boolean;
   readonly forkOf?: RepositoryRecord;
 }
-
-const SETTINGS: Readonly<Record<string, string>> = {
-  // What github.com allows its clients.
-  "uploadpack.allowFilter": "true",
-  "uploadpack.allowReachableSHA1InWant": "true",
-  "uploadpack.allowAnySHA1InWant": "true",
-  "receive.hideRefs": "refs/pull",
-  // Heads that were pushed over stay readable: their statuses do too.
-  "gc.auto": "0",
-  "receive.autogc": "false",
-};
 
 /** The bare repositories on disk and their records. */
 export class Repositories {
@@ -70,8 +59,9 @@ export class Repositories {
   async ensureOnDisk(record: RepositoryRecord): Promise<void> {
     const directory = this.directory(record);
     mkdirSync(directory, { recursive: true });
-    await git(directory, ["init", "--quiet", "--bare", `--initial-branch=${record.defaultBranch}`, directory]);
-    for (const [key, value] of Object.entries(SETTINGS)) await git(directory, ["config", key, value]);
+    if (!existsSync(join(directory, "HEAD"))) {
+      await git(directory, ["init", "--quiet", "--bare", `--initial-branch=${record.defaultBranch}`, directory]);
+    }
     const source = record.forkOf === undefined ? undefined : this.#store.repositories.get(record.forkOf);
     if (source === undefined || (await listRefs(directory)).size > 0) return;
     await git(directory, [

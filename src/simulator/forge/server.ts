@@ -22,8 +22,11 @@ interface Outcome {
   readonly login?: string | undefined;
 }
 
-/** One listener for everything: control, git, REST (at the root and below `/api/v3`) and pages. */
-export function forgeListener(context: ForgeContext): RequestListener {
+/**
+ * One listener for everything: control, git, REST (at the root and below `/api/v3`) and pages.
+ * @param requests Filled with the requests at work, for a close that waits for them.
+ */
+export function forgeListener(context: ForgeContext, requests: Set<Promise<void>>): RequestListener {
   const rest = new Router();
   for (const add of [
     addRepositoryRoutes,
@@ -37,7 +40,9 @@ export function forgeListener(context: ForgeContext): RequestListener {
   const control = new Router();
   addControlRoutes(control, context);
   return (incoming, response) => {
-    void handle(context, rest, control, incoming, response);
+    const request = handle(context, rest, control, incoming, response);
+    requests.add(request);
+    void request.finally(() => requests.delete(request));
   };
 }
 
@@ -71,7 +76,7 @@ async function answerWithFaults(
   const fault = context.faults.strike(incoming.method ?? "GET", url.pathname + url.search);
   if (fault !== undefined) {
     const label = `fault ${fault.kind}`;
-    const over = await strikeBefore(fault, incoming, response);
+    const over = await strikeBefore(fault, context.closing, incoming, response);
     if (over !== undefined) return { label, status: over };
   }
   return answer(context, rest, url, incoming, response, fault?.kind === "drop-after");
@@ -80,12 +85,13 @@ async function answerWithFaults(
 /** Plays the faults that come before the work. Answers the status when the request is over with that. */
 async function strikeBefore(
   fault: Fault,
+  closing: AbortSignal,
   incoming: IncomingMessage,
   response: ServerResponse,
 ): Promise<number | undefined> {
   switch (fault.kind) {
     case "latency":
-      await sleep(fault.ms, undefined, { ref: false });
+      await sleep(fault.ms, undefined, { signal: closing });
       return undefined;
     case "drop-after":
       return undefined;
@@ -122,7 +128,7 @@ async function answer(
   const method = incoming.method ?? "GET";
   const git = parseGitRequest(method, url);
   if (git !== undefined) return answerGit(context, git, incoming, response, discard);
-  const page = method === "GET" ? answerPage(context, url.pathname, incoming.headers.authorization) : undefined;
+  const page = method === "GET" ? await answerPage(context, url.pathname, incoming.headers.authorization) : undefined;
   const answered = page ?? (await answerRest(context, rest, url, incoming));
   if (discard) incoming.socket.destroy();
   else send(response, answered);
@@ -159,6 +165,8 @@ async function answerControl(
 ): Promise<void> {
   if (!/^(127\.|::1$|::ffff:127\.)/.test(incoming.socket.remoteAddress ?? ""))
     throw new ApiError(403, "The control API answers loopback only.");
+  // A page in a browser on this machine comes from loopback too.
+  if (incoming.headers.origin !== undefined) throw new ApiError(403, "The control API is not for web pages.");
   const method = incoming.method ?? "GET";
   const found = control.find(method, url.pathname);
   if (found === undefined) throw notFound();

@@ -29,7 +29,8 @@ export interface ForgeSimulator {
  */
 export async function startForgeSimulator(options: ForgeSimulatorOptions): Promise<ForgeSimulator> {
   let url = options.publicUrl?.replace(/\/+$/, "") ?? "";
-  const context = buildContext(options, () => url);
+  const closing = new AbortController();
+  const context = buildContext(options, closing.signal, () => url);
   for (const repository of context.store.repositories.all()) {
     await context.repositories.ensureOnDisk(repository);
     await context.refresh.run(repository, repository.owner);
@@ -37,13 +38,22 @@ export async function startForgeSimulator(options: ForgeSimulatorOptions): Promi
   for (const wanted of options.repositories ?? []) {
     if (context.repositories.find(wanted.owner, wanted.name) === undefined) await makeRepository(context, wanted);
   }
-  const server = createServer(forgeListener(context));
+  const requests = new Set<Promise<void>>();
+  const server = createServer(forgeListener(context, requests));
   const address = await listen(server, options.port ?? 0, options.host ?? "127.0.0.1");
   url ||= `http://${address.family === "IPv6" ? `[${address.address}]` : address.address}:${address.port}`;
-  return { url, apiUrl: `${url}/api/v3`, close: () => close(server, context) };
+  const close = async (): Promise<void> => {
+    closing.abort();
+    await closeServer(server);
+    await Promise.allSettled(requests);
+    await context.webhooks.close();
+    await context.mergeability.settle();
+    context.store.close();
+  };
+  return { url, apiUrl: `${url}/api/v3`, close };
 }
 
-function buildContext(options: ForgeSimulatorOptions, siteUrl: () => string): ForgeContext {
+function buildContext(options: ForgeSimulatorOptions, closing: AbortSignal, siteUrl: () => string): ForgeContext {
   const store = new Store(join(options.dataDir, "forge.jsonl"));
   const repositories = new Repositories(join(options.dataDir, "repositories"), store);
   const context: ForgeContext = {
@@ -57,6 +67,7 @@ function buildContext(options: ForgeSimulatorOptions, siteUrl: () => string): Fo
     mergeability: new Mergeability(store, repositories),
     refresh: new PullRefresh(() => context),
     enterpriseVersion: options.enterpriseVersion,
+    closing,
     siteUrl,
   };
   return context;
@@ -72,15 +83,12 @@ function listen(server: Server, port: number, host: string): Promise<AddressInfo
   });
 }
 
-async function close(server: Server, context: ForgeContext): Promise<void> {
-  const closed = new Promise<void>((resolve) => {
+/** Cuts every connection, hanging ones too. */
+function closeServer(server: Server): Promise<void> {
+  return new Promise((resolve) => {
     server.close(() => resolve());
+    server.closeAllConnections();
   });
-  server.closeAllConnections();
-  await closed;
-  await context.webhooks.close();
-  await context.mergeability.settle();
-  context.store.close();
 }
 
 /**

@@ -1,6 +1,8 @@
 import type { ForgeContext } from "./context.ts";
 import { pathNumber } from "./fields.ts";
-import { renderPullPage, renderRepositoryPage } from "./pages.ts";
+import { findCommit } from "./git-objects.ts";
+import { renderCommitPage, renderPullPage, renderRepositoryPage } from "./pages.ts";
+import type { RepositoryRecord } from "./records.ts";
 import type { RestAnswer } from "./rest.ts";
 
 const PAGE_HEADERS = {
@@ -13,29 +15,44 @@ const PAGE_HEADERS = {
 const REST_ROOTS = new Set(["api", "repos", "repositories", "user", "users"]);
 
 /**
- * `/OWNER/REPO` and `/OWNER/REPO/pull/N`, for a person with a browser on the machine of the demo. A public repository
- * needs no token here; a private one asks the browser for it (Basic, any user name, the token as password).
+ * `/OWNER/REPO`, `/OWNER/REPO/pull/N` and `/OWNER/REPO/commit/SHA`, for a person with a browser on the machine of the
+ * demo. A public repository needs no token here; a private one asks the browser for it (Basic, the token as password).
  */
-export function answerPage(
+export async function answerPage(
   context: ForgeContext,
   path: string,
   authorization: string | undefined,
-): RestAnswer | undefined {
-  const match = /^\/([^/]+)\/([^/]+)(?:\/pull\/(\d+))?\/?$/.exec(path);
-  const [, owner = "", name = "", number] = match ?? [];
+): Promise<RestAnswer | undefined> {
+  const match = /^\/([^/]+)\/([^/]+)(?:\/pull\/(\d+)|\/commit\/([0-9a-f]{40}))?\/?$/.exec(path);
+  const [, owner = "", name = "", number, sha] = match ?? [];
   if (match === null || REST_ROOTS.has(owner)) return undefined;
   const repository = context.repositories.find(owner, name);
   const user = context.accounts.authenticate(authorization);
   if (repository?.private && !context.accounts.allows(user, repository, "read")) {
-    const headers = { ...PAGE_HEADERS, "www-authenticate": 'Basic realm="GitHub"' };
-    return user === undefined
-      ? { label: "page", status: 401, headers, text: "Sign in with a token.\n", login: undefined }
-      : missing();
+    return user === undefined ? challenge() : missing();
   }
-  if (repository === undefined) return missing();
-  if (number === undefined) return found(renderRepositoryPage(context, repository));
+  const text = repository && (await renderPage(context, repository, number, sha));
+  return text === undefined ? missing() : found(text);
+}
+
+async function renderPage(
+  context: ForgeContext,
+  repository: RepositoryRecord,
+  number: string | undefined,
+  sha: string | undefined,
+): Promise<string | undefined> {
+  if (sha !== undefined) {
+    const known = await findCommit(context.repositories.directory(repository), sha);
+    return known === undefined ? undefined : renderCommitPage(context, repository, known);
+  }
+  if (number === undefined) return renderRepositoryPage(context, repository);
   const pull = context.store.pulls.group(`${repository.id}`).find((one) => one.number === pathNumber(number));
-  return pull === undefined ? missing() : found(renderPullPage(context, repository, pull));
+  return pull && renderPullPage(context, repository, pull);
+}
+
+function challenge(): RestAnswer {
+  const headers = { ...PAGE_HEADERS, "www-authenticate": 'Basic realm="GitHub"' };
+  return { label: "page", status: 401, headers, text: "Sign in with a token.\n", login: undefined };
 }
 
 function found(text: string): RestAnswer {

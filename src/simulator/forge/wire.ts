@@ -204,18 +204,20 @@ export function renderStatus(
 }
 
 export async function renderCommit(
+  context: ForgeContext,
   api: string,
   repository: RepositoryRecord,
-  directory: string,
   sha: string,
 ): Promise<Json> {
-  const commit = await readCommit(directory, sha);
+  const commit = await readCommit(context.repositories.directory(repository), sha);
   const url = `${repositoryApiUrl(api, repository)}/commits/${sha}`;
   const gitUrl = `${repositoryApiUrl(api, repository)}/git`;
   return {
     sha,
     node_id: Buffer.from(`Commit:${sha}`).toString("base64"),
     url,
+    html_url: `${context.siteUrl()}/${repository.owner}/${repository.name}/commit/${sha}`,
+    comments_url: `${url}/comments`,
     commit: {
       url: `${gitUrl}/commits/${sha}`,
       author: commit.author,
