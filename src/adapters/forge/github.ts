@@ -1,0 +1,91 @@
+import type { Forge, PullRequest } from "../../ports/forge.ts";
+import { checkGithub } from "./github-check.ts";
+import { createEnsureComment } from "./github-comments.ts";
+import { createOwnLogin } from "./github-login.ts";
+import { descriptionChars, ensureStatus, findStatus } from "./github-statuses.ts";
+import { createForgeHttp, type ForgeHttp } from "./forge-http.ts";
+import { createRepositoryPlace, type RepositoryPlace } from "./repository-place.ts";
+import { parseList, parsePull, type WirePull } from "./wire.ts";
+
+export interface GithubOptions {
+  /** `https://api.github.com`, or `https://HOST/api/v3` of a GitHub Enterprise Server. */
+  readonly apiUrl: string;
+  readonly owner: string;
+  readonly repository: string;
+  /** Asked for every request: personal, App installation or Actions token, sent as a bearer. */
+  readonly token: () => Promise<string>;
+  readonly caFile?: string | undefined;
+  readonly proxy?: string | undefined;
+  /** GitHub refuses requests without one. */
+  readonly userAgent?: string;
+  /** For one request with its body; 30 s unless given. */
+  readonly timeoutMs?: number;
+}
+
+const apiVersion = "2022-11-28";
+
+/** GitHub, GitHub Enterprise Server, and what speaks their REST API. docs/forges.md has permissions and behaviour. */
+export function openGithub(options: GithubOptions): Forge {
+  const apiUrl = options.apiUrl.replace(/\/+$/, "");
+  const http = createForgeHttp({
+    forge: "GitHub",
+    apiUrl,
+    token: options.token,
+    caFile: options.caFile,
+    proxy: options.proxy,
+    timeoutMs: options.timeoutMs ?? 30_000,
+    headers: {
+      accept: "application/vnd.github+json",
+      "x-github-api-version": apiVersion,
+      "user-agent": options.userAgent ?? "kraken-gitops",
+    },
+  });
+  const place = createRepositoryPlace(http, apiUrl, options);
+  const own = createOwnLogin(http, apiUrl);
+  return {
+    kind: "github",
+    // A comment may have 65,536; the rest is room for what GitHub counts differently than JavaScript.
+    limits: { commentChars: 60_000, descriptionChars, hiddenMarker: true },
+    listOpenPullRequests: (baseBranch, signal) => listOpenPullRequests(http, place, baseBranch, signal),
+    ensureCommitStatus: (revision, status, signal) => ensureStatus(http, place, revision, status, signal),
+    findCommitStatus: (revision, context, signal) => findStatus(http, place, revision, context, signal),
+    ensureComment: createEnsureComment(http, place, own),
+    check: (signal) => checkGithub(http, place, own, signal),
+  };
+}
+
+/** Most recently updated first. A pull request that moves between pages while they are read is listed once. */
+async function listOpenPullRequests(
+  http: ForgeHttp,
+  place: RepositoryPlace,
+  baseBranch: string,
+  signal: AbortSignal,
+): Promise<readonly PullRequest[]> {
+  const query = `state=open&base=${encodeURIComponent(baseBranch)}&sort=updated&direction=desc&per_page=100`;
+  const pulls = new Map<number, PullRequest>();
+  for await (const page of http.pages(place.url(`/pulls?${query}`), signal)) {
+    for (const pull of parseList(page.body, parsePull)) {
+      if (pull.baseBranch === baseBranch && !pulls.has(pull.number)) pulls.set(pull.number, toPullRequest(pull));
+    }
+  }
+  return [...pulls.values()];
+}
+
+function toPullRequest(pull: WirePull): PullRequest {
+  return {
+    number: pull.number,
+    title: pull.title,
+    url: pull.url,
+    head: pull.headRevision,
+    headRef: `refs/pull/${pull.number}/head`,
+    baseBranch: pull.baseBranch,
+    draft: pull.draft,
+    // A fork that was deleted is a fork: what it held stays untrusted.
+    fork: pull.headRepository === undefined || !sameName(pull.headRepository, pull.baseRepository),
+    author: pull.author ?? "ghost",
+  };
+}
+
+function sameName(a: string, b: string | undefined): boolean {
+  return a.toLowerCase() === b?.toLowerCase();
+}

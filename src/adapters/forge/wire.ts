@@ -1,0 +1,149 @@
+import { WatcherError } from "../../lib/errors.ts";
+
+/**
+ * GitHub's shapes as far as they are used, checked on arrival (GitHub REST API, version 2022-11-28). What is not used is
+ * not looked at, so that new members do no harm.
+ */
+export interface WireUser {
+  readonly login: string;
+  /** `User`, `Bot`, `Organization`, ...; undefined for accounts that are gone. */
+  readonly type: string | undefined;
+}
+
+export interface WireStatus {
+  readonly context: string;
+  readonly state: string;
+  readonly description: string;
+  readonly targetUrl: string | undefined;
+}
+
+export interface WireComment {
+  readonly id: number;
+  readonly body: string;
+  readonly url: string | undefined;
+  readonly author: WireUser | undefined;
+}
+
+export interface WirePull {
+  readonly number: number;
+  readonly title: string;
+  readonly url: string;
+  readonly draft: boolean;
+  readonly headRevision: string;
+  /** `owner/name`; undefined when the fork was deleted. */
+  readonly headRepository: string | undefined;
+  readonly baseBranch: string;
+  readonly baseRepository: string | undefined;
+  readonly author: string | undefined;
+}
+
+export interface WireRepository {
+  readonly fullName: string;
+  readonly archived: boolean;
+  /** Undefined when the forge does not say. */
+  readonly mayPush: boolean | undefined;
+}
+
+export function parseUser(value: unknown): WireUser {
+  const user = record(value, "user");
+  return { login: text(user, "login"), type: optionalText(user, "type") };
+}
+
+export function parseStatus(value: unknown): WireStatus {
+  const status = record(value, "status");
+  return {
+    context: text(status, "context"),
+    state: text(status, "state"),
+    description: optionalText(status, "description") ?? "",
+    targetUrl: optionalText(status, "target_url"),
+  };
+}
+
+export function parseComment(value: unknown): WireComment {
+  const comment = record(value, "comment");
+  return {
+    id: count(comment, "id"),
+    body: optionalText(comment, "body") ?? "",
+    url: optionalText(comment, "html_url"),
+    author: isRecord(comment["user"]) ? parseUser(comment["user"]) : undefined,
+  };
+}
+
+export function parsePull(value: unknown): WirePull {
+  const pull = record(value, "pull request");
+  const head = record(pull["head"], "head of a pull request");
+  const base = record(pull["base"], "base of a pull request");
+  return {
+    number: count(pull, "number"),
+    title: optionalText(pull, "title") ?? "",
+    url: text(pull, "html_url"),
+    draft: pull["draft"] === true,
+    headRevision: revision(head),
+    headRepository: fullNameOf(head["repo"]),
+    baseBranch: text(base, "ref"),
+    baseRepository: fullNameOf(base["repo"]),
+    author: isRecord(pull["user"]) ? optionalText(pull["user"], "login") : undefined,
+  };
+}
+
+export function parseRepository(value: unknown): WireRepository {
+  const repository = record(value, "repository");
+  const permissions = repository["permissions"];
+  const push = isRecord(permissions) ? permissions["push"] : undefined;
+  return {
+    fullName: text(repository, "full_name"),
+    archived: repository["archived"] === true,
+    mayPush: typeof push === "boolean" ? push : undefined,
+  };
+}
+
+/** Every member of a list answer. */
+export function parseList<T>(value: unknown, parse: (member: unknown) => T): readonly T[] {
+  if (!Array.isArray(value)) throw unexpected("a list", value);
+  return value.map((member: unknown) => parse(member));
+}
+
+function fullNameOf(value: unknown): string | undefined {
+  return isRecord(value) ? optionalText(value, "full_name") : undefined;
+}
+
+function revision(head: Readonly<Record<string, unknown>>): string {
+  const sha = text(head, "sha");
+  if (!/^[0-9a-f]{40,64}$/.test(sha)) throw unexpected("a commit id in head.sha", sha);
+  return sha;
+}
+
+function record(value: unknown, what: string): Readonly<Record<string, unknown>> {
+  if (!isRecord(value)) throw unexpected(`a ${what}`, value);
+  return value;
+}
+
+function text(of: Readonly<Record<string, unknown>>, key: string): string {
+  const value = of[key];
+  if (typeof value !== "string" || value === "") throw unexpected(`a text in ${key}`, value);
+  return value;
+}
+
+function optionalText(of: Readonly<Record<string, unknown>>, key: string): string | undefined {
+  const value = of[key];
+  return typeof value === "string" ? value : undefined;
+}
+
+function count(of: Readonly<Record<string, unknown>>, key: string): number {
+  const value = of[key];
+  if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 1)
+    throw unexpected(`a number in ${key}`, value);
+  return value;
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function unexpected(wanted: string, value: unknown): WatcherError {
+  const got = value === null ? "null" : Array.isArray(value) ? "a list" : typeof value;
+  return new WatcherError(
+    "forge-unreachable",
+    `the forge's answer lacks ${wanted} (got ${got}): is this a GitHub API?`,
+  );
+}
