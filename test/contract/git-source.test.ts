@@ -413,6 +413,21 @@ describe("simple-git and its remotes", () => {
     expect((await fresh.readCommit(first, signal())).revision).toBe(first);
   });
 
+  it("notices a lost pack while reading and mends it with the next fetch", async () => {
+    await repository.commit({ "old.yaml": "old" });
+    const git = await open();
+    await git.fetchBranch(signal());
+    const packs = join(mirrorDir, "objects", "pack");
+    const before = await readdir(packs);
+    const tip = await repository.commit({ "new.yaml": "new" });
+    await git.fetchBranch(signal());
+    for (const name of before) await rm(join(packs, name), { force: true });
+    const rereading = await open();
+    await expect(rereading.listFiles(tip, signal())).rejects.toMatchObject({ retry: "transient" });
+    expect(await rereading.fetchBranch(signal())).toBe(tip);
+    expect([...(await rereading.listFiles(tip, signal())).keys()]).toEqual(["new.yaml", "old.yaml"]);
+  });
+
   it("mends a mirror that was deleted while it was open", async () => {
     const tip = await repository.commit({ a: "a" });
     const git = await open();

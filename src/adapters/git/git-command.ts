@@ -37,15 +37,13 @@ export async function runGit(call: GitCall): Promise<string> {
     abort: call.signal,
     trimmed: false,
     errors: exitError,
-    // The environment is built by git-environment.ts from constants and checked configuration; nothing in it can come
-    // from a repository. simple-git wants each guarded variable and each powerful setting named.
+    // The environment is localEnvironment of git-environment.ts: constants and the mirror's folder, nothing from a
+    // repository and nothing secret (simple-git prints it when DEBUG is set). simple-git wants each guarded variable and each powerful setting named.
     allowEnvironment: Object.keys(call.env),
     unsafe: {
       allowUnsafeConfigEnvCount: true, // settings without a file: git-environment.ts
       allowUnsafeConfigPaths: true, // GIT_CONFIG_GLOBAL=/dev/null
-      allowUnsafeCredentialHelper: true, // hands the token to git; the token itself is in network calls only
       allowUnsafeHooksPath: true, // switched off
-      allowUnsafeSshCommand: true, // key and known_hosts
       allowUnsafeTemplateDir: true, // none
     },
   }).env({ ...call.env });

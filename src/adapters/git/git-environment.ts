@@ -29,6 +29,7 @@ export interface EnvironmentOptions {
 }
 
 type Environment = Readonly<Record<string, string>>;
+type Settings = readonly (readonly [key: string, value: string])[];
 
 /** What a child needs to run at all, to find ssh keys' agent, certificates and the machine's proxy. Nothing named GIT_*. */
 const inheritedNames =
@@ -36,26 +37,38 @@ const inheritedNames =
   "http_proxy https_proxy HTTPS_PROXY all_proxy ALL_PROXY no_proxy NO_PROXY";
 
 /**
- * The whole environment of every git process of one mirror, without credentials. Settings travel as GIT_CONFIG_* variables:
- * they beat every file, and show neither in the process list nor on disk.
+ * The whole environment of commands on the mirror alone. Settings travel as GIT_CONFIG_* variables: they beat every file,
+ * and show neither in the process list nor on disk.
  */
-export function gitEnvironment(options: EnvironmentOptions): Environment {
-  const inherited = inheritedNames.split(" ").flatMap((name) => {
-    const value = options.inherited[name];
+export function localEnvironment(options: EnvironmentOptions): Environment {
+  return environment(options, localSettings(options.gitDir), { GIT_ALLOW_PROTOCOL: "" });
+}
+
+/** The environment of commands that talk to the remote, still without its credentials. */
+export function networkEnvironment(options: EnvironmentOptions): Environment {
+  const { remote } = options;
+  return environment(options, [...localSettings(options.gitDir), ...networkSettings(options)], {
+    GIT_ALLOW_PROTOCOL: allowedProtocols(remote),
+    ...(remote.transport === "ssh" ? { GIT_SSH_COMMAND: sshCommand(options), GIT_SSH_VARIANT: "ssh" } : {}),
+  });
+}
+
+function environment({ gitDir, inherited }: EnvironmentOptions, settings: Settings, special: Environment): Environment {
+  const passed = inheritedNames.split(" ").flatMap((name) => {
+    const value = inherited[name];
     return value === undefined ? [] : [[name, value] as const];
   });
   return {
-    ...Object.fromEntries(inherited),
+    ...Object.fromEntries(passed),
     LC_ALL: "C", // error texts are told apart in English
-    GIT_DIR: options.gitDir, // never discover a repository in a folder above a damaged mirror
+    GIT_DIR: gitDir, // never discover a repository in a folder above a damaged mirror
     GIT_CONFIG_NOSYSTEM: "1",
     GIT_CONFIG_GLOBAL: "/dev/null",
     GIT_TEMPLATE_DIR: "", // no hooks from the machine's template
     GIT_TERMINAL_PROMPT: "0",
     GIT_NO_REPLACE_OBJECTS: "1",
-    GIT_ALLOW_PROTOCOL: allowedProtocols(options.remote),
-    ...(options.remote.transport === "ssh" ? { GIT_SSH_COMMAND: sshCommand(options), GIT_SSH_VARIANT: "ssh" } : {}),
-    ...configVariables(settings(options)),
+    ...special,
+    ...configVariables(settings),
   };
 }
 
@@ -64,14 +77,7 @@ function allowedProtocols({ transport }: GitRemote): string {
   return transport === "http" ? "http:https" : transport;
 }
 
-function settings({
-  gitDir,
-  remote,
-  auth,
-  caFile,
-  proxy,
-  timeoutMs,
-}: EnvironmentOptions): readonly (readonly [string, string])[] {
+function localSettings(gitDir: string): Settings {
   return [
     ["safe.directory", gitDir], // a volume may belong to another user than the process
     ["core.hooksPath", "/dev/null"],
@@ -80,22 +86,28 @@ function settings({
     ["core.logAllRefUpdates", "always"], // the reflog keeps force-pushed commits from being pruned
     ["gc.reflogExpire", "180.days"],
     ["gc.reflogExpireUnreachable", "180.days"],
-    ["fetch.unpackLimit", "1"], // index-pack reports progress within an object, which unpack-objects does not
     ["gc.auto", "0"], // packing has its own moment: maintenance.ts
     ["maintenance.auto", "false"],
+  ];
+}
+
+function networkSettings({ remote, auth, caFile, proxy, timeoutMs }: EnvironmentOptions): Settings {
+  const ownCredentials = auth?.kind === "token" && remote.origin !== undefined;
+  return [
     ["protocol.version", "2"], // only the asked refs are advertised, which keeps a poll cheap
+    ["fetch.unpackLimit", "1"], // index-pack reports progress within an object, which unpack-objects does not
     ["http.followRedirects", "initial"],
-    ["http.proactiveAuth", "basic"], // git >= 2.46: saves the first, refused request of every call
     ["http.lowSpeedLimit", "1"], // bytes per second
     ["http.lowSpeedTime", String(Math.ceil(timeoutMs / 1_000) + 5)],
     ["credential.helper", ""],
-    ...(auth?.kind === "token" && remote.origin
-      ? [[`credential.${remote.origin}.helper`, credentialHelper] as const]
-      : []),
+    ...(ownCredentials ? ([[`credential.${remote.origin}.helper`, credentialHelper], proactive] as const) : []),
     ...(caFile === undefined ? [] : [["http.sslCAInfo", caFile] as const]),
     ...(proxy === undefined ? [] : [["http.proxy", proxy] as const]),
   ];
 }
+
+/** Understood by git >= 2.46: saves the first, refused request of every call. Only with a helper that can answer. */
+const proactive = ["http.proactiveAuth", "basic"] as const;
 
 /** git asks this only for the configured origin, so a redirect elsewhere never sees the token. */
 const credentialHelper =
@@ -106,7 +118,7 @@ export function credentialVariables(username: string, token: string): Environmen
   return { KRAKEN_GIT_USERNAME: username, KRAKEN_GIT_PASSWORD: token };
 }
 
-function configVariables(entries: readonly (readonly [string, string])[]): Environment {
+function configVariables(entries: Settings): Environment {
   const pairs = entries.flatMap(([key, value], index) => [
     [`GIT_CONFIG_KEY_${index}`, key] as const,
     [`GIT_CONFIG_VALUE_${index}`, value] as const,

@@ -153,7 +153,7 @@ const damage =
   /object file .* is empty|loose object .* is corrupt|is corrupt|packfile .* (cannot be|is too small|claims to have|signature mismatch)|pack has bad object|does not point to a valid object|bad object refs\/kraken|unable to (read|find) [0-9a-f]{40}|could not parse commit|missing (blob|tree|commit)|not a git repository|index file .* is too small|inflate: data stream error|unable to unpack|invalid sha1 pointer|wrong index v\d file size|did not send all necessary objects|file .*\.pack is not a GIT packfile|bad config line|Could not read [0-9a-f]{40}|non-monotonic index|unable to parse object|garbage at end of loose object|hash mismatch/;
 
 /** Hides credentials, terminal control characters and the token in every form it travels in. */
-export function mask(text: string, secrets: readonly string[]): string {
+function mask(text: string, secrets: readonly string[]): string {
   let masked = maskUrls(text);
   for (const secret of secrets.filter((value) => value.length > 0)) {
     for (const form of [secret, encodeURIComponent(secret), Buffer.from(secret).toString("base64")]) {

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { WatcherError } from "../../lib/errors.ts";
 import { GitExit, runGit } from "./git-command.ts";
 import { runGitGroup } from "./git-process-group.ts";
-import { credentialVariables, type GitAuth, gitEnvironment } from "./git-environment.ts";
+import { credentialVariables, type GitAuth, localEnvironment, networkEnvironment } from "./git-environment.ts";
 import { gitError, isDamage, isLockClash, lockFileOf } from "./git-errors.ts";
 import { type GitRemote, maskUrls } from "./git-remote.ts";
 import { ensureMirror, rebuildMirror, removeStaleLock } from "./mirror.ts";
@@ -33,12 +33,15 @@ const lockAttempts = 8;
 
 /** git on one mirror: environment, credentials, deadlines, retries of lock clashes, and errors in the product's words. */
 export class MirrorCommands {
+  /** For commands on the mirror alone; holds nothing secret. */
   readonly env: Readonly<Record<string, string>>;
+  readonly #networkEnv: Readonly<Record<string, string>>;
   readonly #options: MirrorCommandOptions;
 
   constructor(options: MirrorCommandOptions) {
     this.#options = options;
-    this.env = gitEnvironment({ ...options, gitDir: options.mirrorDir });
+    this.env = localEnvironment({ ...options, gitDir: options.mirrorDir });
+    this.#networkEnv = networkEnvironment({ ...options, gitDir: options.mirrorDir });
   }
 
   /** Beside the mirror, so that one that was deleted is noticed by git and not by the operating system. */
@@ -121,7 +124,8 @@ export class MirrorCommands {
     const { auth, remote, timeoutMs, maxFetchBytes } = this.#options;
     const token = await this.#token(signal);
     const username = (auth?.kind === "token" ? auth.username : undefined) ?? remote.user ?? "x-access-token";
-    const env = token === undefined ? this.env : { ...this.env, ...credentialVariables(username, token) };
+    const env =
+      token === undefined ? this.#networkEnv : { ...this.#networkEnv, ...credentialVariables(username, token) };
     using limits = new TransferLimits({
       remote: this.remoteName,
       deadlineMs,

@@ -105,10 +105,14 @@ export class MirrorReader {
     const ids = [...new Set(lines.filter(({ kind }) => kind !== "submodule").map(({ blobId }) => blobId))];
     const infos = await this.#watched(() => this.#options.catFile.info(ids, signal));
     const missing = ids.filter((_id, index) => infos[index] === undefined);
-    if (missing.length > 0) throw this.missing(missing);
+    if (missing.length > 0) {
+      this.damaged = true; // the mirror's own trees name them
+      throw this.missing(missing);
+    }
     return new Map(ids.map((id, index) => [id, infos[index]?.sizeBytes ?? 0]));
   }
 
+  /** The error for objects that are not here. */
   missing(ids: readonly string[]): WatcherError {
     const names = ids.slice(0, 3).map(short).join(", ");
     const message = `${names} of ${this.#options.commands.remoteName} is not in the mirror: it was not fetched, or a force push replaced it.`;

@@ -56,6 +56,10 @@ export async function openGitSource(options: GitSourceOptions): Promise<GitSourc
   });
   const starting = AbortSignal.timeout(60_000);
   const version = await commands.version(starting);
+  if (!atLeast(version, 2, 31)) {
+    // Older ones ignore settings given by environment variables, and with them the limits on hooks and protocols.
+    throw new WatcherError("config-invalid", `git 2.31 or newer is needed; this is git ${version}.`);
+  }
   await commands.ensureMirror(starting);
   const batchCommand = atLeast(version, 2, 36);
   const catFile = new CatFile({ cwd: commands.cwd, env: commands.env, batchCommand, timeoutMs: 60_000 });
