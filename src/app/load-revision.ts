@@ -5,7 +5,7 @@ import type { FleetSettings, LoadedManifests } from "./manifests.ts";
 
 /** The manifests of a commit (or tree) rendered for the configured clusters. */
 export function loadRevision(
-  engine: Engine,
+  engine: Pick<Engine, "config">,
   repository: Repository,
   treeish: string,
   signal: AbortSignal,

@@ -1,7 +1,8 @@
 import { WatcherError } from "../lib/errors.ts";
 import type { Cluster } from "../fleet/cluster.ts";
-import { buildDesiredState, createTargetCache } from "../fleet/build-desired-state.ts";
+import { buildDesiredState } from "../fleet/build-desired-state.ts";
 import type { DesiredState } from "../fleet/desired-state.ts";
+import { createTargetCache } from "../fleet/target-cache.ts";
 import { defaultLimits, type ParsedFile, parseManifest, refuseEntry } from "../manifest/parse.ts";
 import type { Problem } from "../manifest/problem.ts";
 import type { GitSource, TreeEntry } from "../ports/git-source.ts";
@@ -79,18 +80,18 @@ export function createManifests(git: GitSource, folder: string): Manifests {
     const missing = wanted.filter(
       ([path, entry]) => entry.kind === "file" && !documents.has(documentKey(path, entry, allowHttp)),
     );
-    const blobs = await git.readBlobs([...new Set(missing.map(([, entry]) => entry.blobId))], defaultLimits.maxFileBytes, signal);
+    const blobs = await git.readBlobs(
+      [...new Set(missing.map(([, entry]) => entry.blobId))],
+      defaultLimits.maxFileBytes,
+      signal,
+    );
     for (const [path, entry] of missing) {
       const bytes = blobs.get(entry.blobId);
-      const parsed =
-        bytes === undefined
-          ? refuseEntry(path, "too-large")
-          : parseManifest(path, bytes, { allowHttp });
+      const parsed = bytes === undefined ? refuseEntry(path, "too-large") : parseManifest(path, bytes, { allowHttp });
       documents.set(documentKey(path, entry, allowHttp), parsed);
     }
     return wanted.map(([path, entry]) => {
-      if (entry.kind === "symlink")
-        return refuseEntry(path, "symlink");
+      if (entry.kind === "symlink") return refuseEntry(path, "symlink");
       const parsed = documents.get(documentKey(path, entry, allowHttp));
       if (parsed === undefined) throw new WatcherError("git-failed", `git gave no content for ${path}`);
       return parsed;

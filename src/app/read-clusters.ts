@@ -13,7 +13,7 @@ const breadth = 16;
 
 /** Reads clusters side by side, one list call each. A cluster that does not answer is held and delays only itself. */
 export async function readClusters(
-  engine: Engine,
+  engine: Pick<Engine, "hypervisor" | "log">,
   clusters: readonly string[],
   signal: AbortSignal,
 ): Promise<ClustersRead> {
@@ -28,7 +28,12 @@ export async function readClusters(
   return read;
 }
 
-async function readOne(engine: Engine, cluster: string, read: ClustersRead, signal: AbortSignal): Promise<void> {
+async function readOne(
+  engine: Pick<Engine, "hypervisor" | "log">,
+  cluster: string,
+  read: ClustersRead,
+  signal: AbortSignal,
+): Promise<void> {
   try {
     const hypervisor = await engine.hypervisor(cluster);
     read.live.set(cluster, { state: await hypervisor.readLiveState(signal), traits: hypervisor.traits });

@@ -1,0 +1,30 @@
+import { pino } from "pino";
+import pretty from "pino-pretty";
+import type { Log } from "../ports/log.ts";
+
+export interface LogOptions {
+  readonly level: string;
+  /** `auto`: pretty on a terminal, JSON lines otherwise. */
+  readonly format: "auto" | "json" | "pretty";
+  /** 1 is stdout, 2 is stderr. */
+  readonly fd: 1 | 2;
+}
+
+/** The root logger. Its options may change while it runs. */
+export interface RootLog extends Log {
+  setLevel(level: string): void;
+}
+
+export function createLog(options: LogOptions): RootLog {
+  const terminal = (options.fd === 1 ? process.stdout : process.stderr).isTTY === true;
+  const readable = options.format === "pretty" || (options.format === "auto" && terminal);
+  const destination = readable
+    ? pretty({ destination: options.fd, colorize: terminal, ignore: "pid,hostname", translateTime: "HH:MM:ss", sync: true })
+    : pino.destination({ fd: options.fd, sync: true });
+  const logger = pino({ level: options.level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination);
+  return Object.assign(logger, {
+    setLevel(level: string) {
+      logger.level = level;
+    },
+  });
+}

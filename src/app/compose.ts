@@ -1,0 +1,199 @@
+import { join } from "node:path";
+import { WatcherError } from "../lib/errors.ts";
+import { Handles } from "../lib/handles.ts";
+import type { ClusterConfig, Config, RepositoryConfig, SecretReference } from "../config/config.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { AssetStore } from "../ports/asset-store.ts";
+import type { Hypervisor } from "../ports/hypervisor.ts";
+import type { JobQueue } from "../ports/job-queue.ts";
+import type { Log } from "../ports/log.ts";
+import type { StateStore } from "../ports/state-store.ts";
+import { openAssetStore } from "../adapters/assets/asset-store.ts";
+import { openForge } from "../adapters/forge/registry.ts";
+import type { GitAuth } from "../adapters/git/git-environment.ts";
+import { openGitSource } from "../adapters/git/simple-git-source.ts";
+import { openHypercore } from "../adapters/hypercore/driver.ts";
+import { hypercoreTraits } from "../adapters/hypercore/traits.ts";
+import { createNetworkProbe } from "../adapters/network-probe.ts";
+import { openRedis } from "../adapters/redis/connection.ts";
+import { openJobQueue } from "../adapters/redis/job-queue.ts";
+import { openStateStore } from "../adapters/redis/state-store.ts";
+import { systemClock } from "../adapters/system-clock.ts";
+import type { Engine, Repository } from "./engine.ts";
+import { createManifests } from "./manifests.ts";
+import { openOnce } from "./open-once.ts";
+
+export interface ComposeOptions {
+  readonly config: Config;
+  readonly log: Log;
+  readonly version: string;
+  readonly clock?: Clock;
+}
+
+/** An engine with its handles. Disposing closes clusters, repositories, queue, store and a private Redis, in that order. */
+export interface OpenEngine extends Engine, AsyncDisposable {
+  /** Swaps the configuration whole; what changed is opened anew when it is used next. */
+  reload(config: Config): void;
+}
+
+/** The parts of an engine that need no Redis. */
+export interface World extends Pick<Engine, "config" | "hypervisor" | "repository" | "traits">, AsyncDisposable {
+  reload(config: Config): void;
+}
+
+/** Opens the parts that need no state: clusters, repositories and assets, each when it is used first. */
+export function composeWorld(options: ComposeOptions): World {
+  let { config } = options;
+  const { log } = options;
+  const assets = openOnce((_name, settings: Config["assets"]) => openAssets(settings, config.dataDir));
+  const clusters = openOnce(async (_name, settings: { readonly cluster: ClusterConfig; readonly instance: string }) =>
+    openCluster(settings.cluster, settings.instance, await assets.get("assets", config.assets), log),
+  );
+  const repositories = openOnce((_name, settings: RepositoryConfig) => openRepository(settings, config.dataDir, log));
+  return {
+    config: () => config,
+    reload(next: Config) {
+      config = next;
+    },
+    hypervisor(name: string): Promise<Hypervisor> {
+      const cluster = config.clusters.find((candidate) => candidate.name === name);
+      if (cluster === undefined)
+        return Promise.reject(new WatcherError("config-invalid", `the configuration has no cluster ${name}`));
+      return clusters.get(name, { cluster, instance: config.instance });
+    },
+    repository(name: string): Promise<Repository> {
+      const settings = config.repositories.find((candidate) => candidate.name === name);
+      if (settings === undefined)
+        return Promise.reject(new WatcherError("config-invalid", `the configuration has no repository ${name}`));
+      return repositories.get(name, settings);
+    },
+    /** Of libvirt nothing is known before its driver exists; planning then takes the same care as on HyperCore. */
+    traits: () => hypercoreTraits,
+    async [Symbol.asyncDispose]() {
+      await repositories[Symbol.asyncDispose]();
+      await clusters[Symbol.asyncDispose]();
+      await assets[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** Opens an engine on its Redis (the embedded one when no URL is configured). */
+export async function composeEngine(options: ComposeOptions): Promise<OpenEngine> {
+  const { config, log } = options;
+  const handles = new Handles();
+  try {
+    const connection = handles.use(await openRedis(config.redis, config.dataDir, log));
+    const store = handles.use(await openStateStore({ connection, instance: config.instance }));
+    const queue = handles.use(await openJobQueue({ connection, instance: config.instance, log }));
+    const world = handles.use(composeWorld(options));
+    return toEngine(options, { store, queue, world, handles });
+  } catch (error) {
+    await handles[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+interface Parts {
+  readonly store: StateStore;
+  readonly queue: JobQueue;
+  readonly world: World;
+  readonly handles: Handles;
+}
+
+function toEngine(options: ComposeOptions, { store, queue, world, handles }: Parts): OpenEngine {
+  return {
+    version: options.version,
+    clock: options.clock ?? systemClock,
+    log: options.log,
+    store,
+    queue,
+    probe: createNetworkProbe(),
+    random: Math.random,
+    config: world.config,
+    reload: world.reload,
+    repository: world.repository,
+    hypervisor: world.hypervisor,
+    traits: world.traits,
+    [Symbol.asyncDispose]: () => handles[Symbol.asyncDispose](),
+  };
+}
+
+async function openAssets(settings: Config["assets"], dataDir: string): Promise<AssetStore & AsyncDisposable> {
+  const { mirrors, allowHttp, caFile, proxy } = settings;
+  return openAssetStore({
+    cacheDir: join(dataDir, "assets"),
+    mirrors: mirrors.map(withoutUndefined),
+    allowHttp,
+    caFile,
+    proxy,
+  });
+}
+
+async function openCluster(
+  cluster: ClusterConfig,
+  instance: string,
+  assets: AssetStore,
+  log: Log,
+): Promise<Hypervisor> {
+  const { hypercore } = cluster;
+  if (hypercore === undefined) {
+    throw new WatcherError(
+      "cluster-unsupported",
+      `cluster ${cluster.name} is a libvirt host; this version has no libvirt driver`,
+    );
+  }
+  return openHypercore({
+    cluster: cluster.name,
+    endpoints: hypercore.endpoints,
+    username: hypercore.username,
+    password: () => hypercore.password.read(),
+    auth: hypercore.auth,
+    tls: withoutUndefined(hypercore.tls),
+    instance,
+    assets,
+    log: (level, fields, message) => log[level]({ cluster: cluster.name, ...fields }, message),
+  });
+}
+
+async function openRepository(
+  settings: RepositoryConfig,
+  dataDir: string,
+  log: Log,
+): Promise<Repository & AsyncDisposable> {
+  const git = await openGitSource({
+    url: settings.url,
+    branch: settings.branch,
+    path: settings.path,
+    mirrorDir: join(dataDir, "git", `${settings.name}.git`),
+    auth: toGitAuth(settings),
+    caFile: settings.caFile,
+    proxy: settings.proxy,
+  });
+  const forge = openForge(settings.forge, log.child({ repository: settings.name }));
+  return {
+    config: settings,
+    git,
+    forge,
+    manifests: createManifests(git, settings.path),
+    [Symbol.asyncDispose]: () => git[Symbol.asyncDispose](),
+  };
+}
+
+function toGitAuth({ auth }: RepositoryConfig): GitAuth | undefined {
+  if (auth?.kind !== "token") return auth;
+  const secret: SecretReference = auth.token;
+  return { kind: "token", username: auth.username, token: () => secret.read() };
+}
+
+function withoutUndefined<T extends object>(value: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(value).filter(([, member]) => member !== undefined)) as {
+    [K in keyof T]?: Exclude<T[K], undefined>;
+  };
+}
+
+/** What planning assumes of a cluster that is not asked. */
+export const offlineTraits = hypercoreTraits;
+
+/** The logger and the reading of folders, for the command line: commands reach adapters through this file only. */
+export { createLog, type RootLog } from "../adapters/pino-log.ts";
+export { type FolderFile, readCommittedFolder, readFolder } from "../adapters/git/working-tree.ts";

@@ -1,0 +1,52 @@
+import type { Config } from "../config/config.ts";
+import { watchConfig } from "../config/watch.ts";
+import { formatConfigProblem } from "../config/load.ts";
+import { composeEngine, createLog } from "../app/compose.ts";
+import { startWatching, startWorking } from "../app/roles.ts";
+import { Handles } from "../lib/handles.ts";
+import { type ExitCode, exitCodes } from "./exit-codes.ts";
+import { configFile, type GlobalOptions, readSettings } from "./settings.ts";
+import { untilStopped } from "./stop-signal.ts";
+import { readVersion } from "./version.ts";
+
+export type Role = "watch" | "work";
+
+/** `run`, `watch` and `work`: the same process with both roles or one, until SIGTERM or SIGINT. */
+export async function runCommand(roles: readonly Role[], options: GlobalOptions): Promise<ExitCode> {
+  const config = await readSettings(options);
+  const log = createLog({ ...config.log, fd: 1 });
+  const version = readVersion();
+  log.info(
+    {
+      version,
+      roles,
+      instance: config.instance,
+      repositories: config.repositories.length,
+      clusters: config.clusters.length,
+    },
+    "kraken-gitops starts",
+  );
+  await using handles = new Handles();
+  const engine = handles.use(await composeEngine({ config, log, version }));
+  const follow = (next: Config): void => {
+    engine.reload(next);
+    log.setLevel(next.log.level);
+    log.info({ repositories: next.repositories.length, clusters: next.clusters.length }, "configuration reloaded");
+  };
+  handles.use(
+    await watchConfig(configFile(options), process.env, {
+      onChange: follow,
+      onProblems: (problems) =>
+        log.error(
+          { problems: problems.map(formatConfigProblem) },
+          "the changed configuration cannot be used, the old one stays",
+        ),
+    }),
+  );
+  if (roles.includes("work")) handles.use(await startWorking(engine));
+  if (roles.includes("watch")) handles.use(startWatching(engine));
+  log.info({ roles }, "kraken-gitops is ready");
+  const reason = await untilStopped();
+  log.info({ signal: reason }, "stopping: operations under way may finish, a second signal ends at once");
+  return exitCodes.ok;
+}

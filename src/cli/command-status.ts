@@ -1,0 +1,66 @@
+import { lookUpRepository, type RepositoryStatus } from "../app/look-up.ts";
+import { relativeTime, shortRevision } from "../report/format.ts";
+import { renderStatusTable } from "../report/table.ts";
+import { type ExitCode, exitCodes } from "./exit-codes.ts";
+import { print, printJson } from "./output.ts";
+import type { GlobalOptions } from "./settings.ts";
+import { repositoryNames, withEngine } from "./with-engine.ts";
+
+/** What each repository is doing. Exit code 2 while a sync is under way, 1 when the last one failed or the remote has trouble. */
+export function statusCommand(repository: string | undefined, options: GlobalOptions): Promise<ExitCode> {
+  return withEngine(options, async (engine, config) => {
+    const found = await Promise.all(repositoryNames(config, repository).map((name) => lookUpRepository(engine, name)));
+    const queues = await engine.queue.counts();
+    if (options.json === true) printJson({ schemaVersion: 1, instance: config.instance, repositories: found, queues });
+    else for (const status of found) print(describe(status, engine.clock.now()));
+    return worst(found);
+  });
+}
+
+function worst(found: readonly RepositoryStatus[]): ExitCode {
+  const troubled = found.some(
+    ({ condition, sync }) =>
+      condition?.ok === false || (sync?.state.kind === "finished" && sync.state.verdict.state !== "success"),
+  );
+  if (troubled) return exitCodes.error;
+  return found.some(({ sync }) => sync?.state.kind === "running") ? exitCodes.changes : exitCodes.ok;
+}
+
+function describe(status: RepositoryStatus, nowMs: number): string {
+  const { repository, branch, condition, sync } = status;
+  const lines = [
+    `Repository ${repository}`,
+    `  remote     ${condition === undefined ? "not looked at yet" : `${condition.ok ? "" : "TROUBLE: "}${condition.message} (${relativeTime(condition.atMs, nowMs)})`}`,
+    `  observed   ${short(branch.observed)}`,
+    `  synced     ${short(branch.synced)}`,
+    `  sync       ${describeSync(sync, nowMs)}`,
+    ...(status.waitingMessages > 0 ? [`  outbox     ${status.waitingMessages} messages wait for the forge`] : []),
+  ];
+  if (status.clusters.length === 0) return lines.join("\n");
+  const columns = [
+    { title: "CLUSTER" },
+    { title: "STATE" },
+    { title: "DONE", align: "right" as const },
+    { title: "DETAIL" },
+  ];
+  const rows = status.clusters.map(({ cluster, state, done, total, detail }) => [
+    cluster,
+    state,
+    `${done}/${total}`,
+    detail,
+  ]);
+  return [...lines, "", renderStatusTable(columns, rows)].join("\n");
+}
+
+function describeSync(sync: RepositoryStatus["sync"], nowMs: number): string {
+  if (sync === undefined) return "none yet";
+  const { record, state } = sync;
+  const what = `${short(record.revision)} "${record.subject}"`;
+  if (state.kind === "running") return `${what} is being synced, begun ${relativeTime(record.startedAtMs, nowMs)}`;
+  if (state.kind === "superseded") return `${what} was superseded by ${short(state.by)}`;
+  return `${what} ${state.verdict.state}, ${relativeTime(state.atMs, nowMs)}: ${state.verdict.description}`;
+}
+
+function short(revision: string | undefined): string {
+  return revision === undefined ? "-" : shortRevision(revision);
+}

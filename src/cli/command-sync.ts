@@ -1,0 +1,64 @@
+import type { Engine } from "../app/engine.ts";
+import { lookUpRepository } from "../app/look-up.ts";
+import { type ExitCode, exitCodes } from "./exit-codes.ts";
+import { complain, print, printJson, progressLine } from "./output.ts";
+import type { GlobalOptions } from "./settings.ts";
+import { repositoryNames, withEngine } from "./with-engine.ts";
+
+export interface SyncOptions extends GlobalOptions {
+  readonly wait?: boolean;
+  readonly timeoutMs: number;
+}
+
+const lookMs = 250;
+
+/** Asks the watcher to compare everything with the clusters now, whatever was applied before. With `--wait` follows it to its end. */
+export function syncCommand(repository: string | undefined, options: SyncOptions): Promise<ExitCode> {
+  return withEngine(options, async (engine, config) => {
+    const names = repositoryNames(config, repository);
+    const before = await Promise.all(names.map(async (name) => (await engine.store.readBranch(name)).currentSync));
+    for (const name of names) await engine.store.requestSync(name);
+    if (options.wait !== true) {
+      if (options.json === true) printJson({ schemaVersion: 1, requested: names });
+      else print(`Asked for a sync of ${names.join(", ")}. Follow it with: kraken-gitops status`);
+      return exitCodes.ok;
+    }
+    const codes: ExitCode[] = [];
+    for (const [index, name] of names.entries()) codes.push(await follow(engine, name, before[index], options));
+    return codes.includes(exitCodes.error)
+      ? exitCodes.error
+      : codes.includes(exitCodes.changes)
+        ? exitCodes.changes
+        : exitCodes.ok;
+  });
+}
+
+async function follow(
+  engine: Engine,
+  name: string,
+  before: string | undefined,
+  options: SyncOptions,
+): Promise<ExitCode> {
+  const progress = progressLine();
+  const deadline = engine.clock.now() + options.timeoutMs;
+  while (engine.clock.now() < deadline) {
+    const { sync, clusters } = await lookUpRepository(engine, name);
+    const done = clusters.reduce((sum, cluster) => sum + cluster.done, 0);
+    const total = clusters.reduce((sum, cluster) => sum + cluster.total, 0);
+    progress.show(`syncing ${name}: ${done} of ${total} operations`);
+    if (sync !== undefined && sync.record.id !== before && sync.state.kind === "finished") {
+      progress.clear();
+      const { verdict } = sync.state;
+      if (options.json === true)
+        printJson({ schemaVersion: 1, repository: name, revision: sync.record.revision, verdict });
+      else print(`${name} ${sync.record.revision.slice(0, 12)} ${verdict.state}: ${verdict.description}`);
+      return verdict.state === "success" ? exitCodes.ok : exitCodes.error;
+    }
+    await engine.clock.sleep(lookMs);
+  }
+  progress.clear();
+  complain(
+    `error: ${name} is not synced after ${Math.round(options.timeoutMs / 1000)} s; is \`kraken-gitops run\` (or watch and work) running?`,
+  );
+  return exitCodes.changes;
+}

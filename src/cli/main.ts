@@ -1,0 +1,227 @@
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { messageOf, WatcherError } from "../lib/errors.ts";
+import { parseDuration } from "../manifest/quantity.ts";
+import { configCheckCommand, configShowCommand } from "./command-config.ts";
+import { demoCommand } from "./command-demo.ts";
+import { doctorCommand } from "./command-doctor.ts";
+import { historyCommand } from "./command-history.ts";
+import { planCommand, type PlanOptions } from "./command-plan.ts";
+import { type Role, runCommand } from "./command-run.ts";
+import {
+  simulateForgeCommand,
+  type SimulateForgeOptions,
+  simulateHypercoreCommand,
+  type SimulateHypercoreOptions,
+} from "./command-simulate.ts";
+import { statusCommand } from "./command-status.ts";
+import { syncCommand } from "./command-sync.ts";
+import { validateCommand, type ValidateOptions } from "./command-validate.ts";
+import { waitCommand } from "./command-wait.ts";
+import { type ExitCode, exitCodes } from "./exit-codes.ts";
+import { complain, print } from "./output.ts";
+import type { GlobalOptions } from "./settings.ts";
+import { readVersion } from "./version.ts";
+
+/** Runs one command line and answers its exit code: 0 done or no change, 1 error, 2 changes pending. */
+export async function main(args: readonly string[]): Promise<number> {
+  let code: ExitCode = exitCodes.ok;
+  const program = buildProgram((next) => {
+    code = next;
+  });
+  try {
+    await program.parseAsync([...args], { from: "user" });
+    return code;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.error;
+    complain(describeError(error));
+    return exitCodes.error;
+  }
+}
+
+function describeError(error: unknown): string {
+  if (error instanceof WatcherError) return `error: ${error.message} [${error.code}]`;
+  const stack = error instanceof Error ? error.stack : undefined;
+  return `internal error: ${stack ?? messageOf(error)}`;
+}
+
+type Settle = (code: ExitCode) => void;
+
+function buildProgram(settle: Settle): Command {
+  const program = new Command("kraken-gitops")
+    .description("Watches git repositories of Kraken manifests and keeps virtual machines the way git says.")
+    .version(readVersion())
+    .option("-c, --config <file>", "configuration file (default: $KRAKEN_GITOPS_CONFIG or ./kraken-gitops.yaml)")
+    .option("--json", "machine-readable output")
+    .exitOverride()
+    .configureOutput({ writeOut: print, writeErr: complain })
+    .showSuggestionAfterError()
+    .addHelpText(
+      "after",
+      "\nExit codes: 0 done or no change, 1 error, 2 changes pending.\nTry it without any set-up: kraken-gitops demo",
+    );
+  addRunning(program, settle);
+  addReviewing(program, settle);
+  addWatching(program, settle);
+  addSettingUp(program, settle);
+  for (const command of program.commands) shareSettings(command);
+  return program;
+}
+
+/** Sub-commands inherit the behaviour on errors, which commander copies only at creation. */
+function shareSettings(command: Command): void {
+  command.exitOverride().configureOutput({ writeOut: print, writeErr: complain }).showSuggestionAfterError();
+  for (const child of command.commands) shareSettings(child);
+}
+
+function addRunning(program: Command, settle: Settle): void {
+  const add = (name: string, roles: readonly Role[], description: string): void => {
+    program
+      .command(name)
+      .description(description)
+      .addHelpText("after", `\nExample:\n  kraken-gitops ${name} --config kraken-gitops.yaml`)
+      .action(async (_options, command: Command) => settle(await runCommand(roles, globals(command))));
+  };
+  add("run", ["watch", "work"], "watch repositories and carry out operations, in one process");
+  add("watch", ["watch"], "only watch: poll git, plan pull requests, start syncs");
+  add("work", ["work"], "only work: carry out operations and deliver statuses; run as many as you like on one Redis");
+}
+
+function addReviewing(program: Command, settle: Settle): void {
+  program
+    .command("validate [paths...]")
+    .description("check manifests: every problem of every file at once")
+    .option("--strict", "also report what the published Kraken schema would refuse")
+    .option("--allow-http", "allow http: asset URLs")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  kraken-gitops validate manifests/\n  kraken-gitops validate --strict web.yaml",
+    )
+    .action(async (paths: string[], _options, command: Command) =>
+      settle(await validateCommand(paths, command.optsWithGlobals<ValidateOptions>())),
+    );
+  program
+    .command("plan")
+    .description("show what would be done now; changes nothing (exit code 2: there is something to do)")
+    .option("--path <folder>", "plan a working tree instead of the tracked branch")
+    .option("--offline", "reach no cluster: compare with the last commit")
+    .option("--repository <name>", "which configured repository")
+    .option("--revision <commit>", "plan this commit instead of the branch's tip")
+    .addOption(new Option("--markdown", "as a pull-request comment").conflicts("json"))
+    .addHelpText(
+      "after",
+      "\nExamples:\n  kraken-gitops plan\n  kraken-gitops plan --path manifests/ --offline   # a pre-commit check\n  kraken-gitops plan --json | jq .operations",
+    )
+    .action(async (_options, command: Command) => settle(await planCommand(command.optsWithGlobals<PlanOptions>())));
+}
+
+function addWatching(program: Command, settle: Settle): void {
+  const timeout = new Option("--timeout <duration>", "how long to wait")
+    .argParser(durationOption)
+    .default(600_000, "10m");
+  program
+    .command("status [repository]")
+    .description("what each repository is doing (exit code 2: a sync is under way)")
+    .action(async (repository: string | undefined, _options, command: Command) =>
+      settle(await statusCommand(repository, globals(command))),
+    );
+  program
+    .command("history [repository]")
+    .description("past syncs: commit, author, when, result, duration, operations")
+    .option("--application <name>", "only syncs that touched this application")
+    .option("--limit <number>", "how many", numberOption, 20)
+    .action(async (repository: string | undefined, _options, command: Command) =>
+      settle(await historyCommand(repository, command.optsWithGlobals())),
+    );
+  program
+    .command("sync [repository]")
+    .description("compare everything with the clusters now, whatever was applied before")
+    .option("--wait", "follow it to its end")
+    .addOption(timeout)
+    .action(async (repository: string | undefined, options: { timeout: number }, command: Command) =>
+      settle(await syncCommand(repository, { ...command.optsWithGlobals(), timeoutMs: options.timeout })),
+    );
+  program
+    .command("wait")
+    .description("wait for the final verdict on a commit (exit codes: 0 synced, 1 failed, 2 still open)")
+    .requiredOption("--commit <sha>", "full or abbreviated commit id")
+    .option("--repository <name>", "which configured repository")
+    .addOption(timeout)
+    .addHelpText("after", "\nExample:\n  git push && kraken-gitops wait --commit $(git rev-parse HEAD) --timeout 15m")
+    .action(async (options: { timeout: number }, command: Command) =>
+      settle(await waitCommand({ ...command.optsWithGlobals(), timeoutMs: options.timeout })),
+    );
+}
+
+function addSettingUp(program: Command, settle: Settle): void {
+  const config = program.command("config").description("look at the configuration");
+  config
+    .command("show")
+    .description("the effective configuration, secrets as references")
+    .action(async (_options, command: Command) => settle(await configShowCommand(globals(command))));
+  config
+    .command("check")
+    .description("check the configuration file")
+    .action(async (_options, command: Command) => settle(await configCheckCommand(globals(command))));
+  program
+    .command("doctor")
+    .description("check everything a run needs: versions, Redis, remotes, forges, clusters, mirrors")
+    .action(async (_options, command: Command) => settle(await doctorCommand(globals(command))));
+  program
+    .command("demo")
+    .description("the whole road on this machine: manifests, plan comment, merge, VMs, revert")
+    .option("--keep", "leave everything running at the end")
+    .action(async (options: { keep?: boolean }) => settle(await demoCommand({ keep: options.keep === true })));
+  addSimulators(
+    program.command("simulate").description("a cluster or a forge to try things with, in a process of its own"),
+    settle,
+  );
+}
+
+function addSimulators(simulate: Command, settle: Settle): void {
+  simulate
+    .command("hypercore")
+    .description("a SC//HyperCore cluster's REST API")
+    .option("--host <address>", "address to listen on", "127.0.0.1")
+    .option("--port <number>", "first port, 0 for any", numberOption, 0)
+    .option("--nodes <number>", "nodes of the cluster", numberOption, 1)
+    .option("--state <file>", "keep the state in this file")
+    .option("--username <name>", "API user", "admin")
+    .option("--password <password>", "its password", "admin")
+    .option("--cluster-name <name>", "name of the cluster")
+    .option("--task-ms <ms>", "how long tasks take", numberOption, 50)
+    .option("--icos-version <version>", "version to report")
+    .option("--ignore-shutdown <regexp>", "VMs with such a name ignore ACPI")
+    .option("--storage-bytes <bytes>", "storage of the cluster", numberOption)
+    .option("--seed <number>", "seed of everything random", numberOption)
+    .option("--tls", "self-signed TLS")
+    .addHelpText("after", "\nExample:\n  kraken-gitops simulate hypercore --port 8443 --tls --state cluster.jsonl")
+    .action(async (options: SimulateHypercoreOptions) => settle(await simulateHypercoreCommand(options)));
+  simulate
+    .command("forge")
+    .description("a small GitHub-like forge with real git repositories")
+    .option("--host <address>", "address to listen on", "127.0.0.1")
+    .option("--port <number>", "port, 0 for any", numberOption, 0)
+    .option("--data <folder>", "keep repositories and the rest in this folder")
+    .option("--user <login:token...>", "who may come in", ["kraken-bot:bot-token", "alice:alice-token"])
+    .option("--repository <owner/name...>", "repositories to make", ["acme/fleet"])
+    .addHelpText(
+      "after",
+      "\nExample:\n  kraken-gitops simulate forge --port 3000 --data ./forge --repository acme/fleet",
+    )
+    .action(async (options: SimulateForgeOptions) => settle(await simulateForgeCommand(options)));
+}
+
+function globals(command: Command): GlobalOptions {
+  return command.optsWithGlobals<GlobalOptions>();
+}
+
+function numberOption(text: string): number {
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError("It must be a whole number.");
+  return Number(text);
+}
+
+function durationOption(text: string): number {
+  const parsed = parseDuration(text);
+  if (typeof parsed !== "number") throw new InvalidArgumentError("Write a duration like 90s, 10m or 1h.");
+  return parsed;
+}

@@ -1,0 +1,231 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { desiredState, desiredVirdomain, liveVirdomain, target, traits } from "../../test/support/virdomains.ts";
+import type { DesiredState, DesiredVirdomain } from "../fleet/desired-state.ts";
+import { defaultPolicy } from "../manifest/document.ts";
+import { assumeApplied } from "./assume-applied.ts";
+import { buildPlan, type PlanInput } from "./build-plan.ts";
+import type { LiveVirdomain } from "./live-state.ts";
+
+const web = desiredVirdomain({ resource: "web" });
+const db = desiredVirdomain({ resource: "db", name: "db", step: 1 });
+
+interface Case {
+  readonly desired: DesiredState;
+  readonly base?: DesiredState;
+  readonly live?: readonly LiveVirdomain[];
+  readonly more?: Partial<PlanInput>;
+}
+
+function plan({ desired, base, live = [], more = {} }: Case) {
+  return buildPlan({
+    instance: "edge",
+    revision: "b".repeat(40),
+    baseRevision: base === undefined ? undefined : "a".repeat(40),
+    desired,
+    base,
+    live: new Map([["lab", { state: { cluster: "lab", virdomains: live }, traits }]]),
+    held: [],
+    traitsOfHeld: new Map(),
+    scope: undefined,
+    rewritten: false,
+    approvals: new Set(),
+    offline: false,
+    ...more,
+  });
+}
+
+const kinds = (result: ReturnType<typeof plan>): string[] => result.operations.map((operation) => `${operation.kind} ${operation.virdomain}`);
+const onLab = (...virdomains: DesiredVirdomain[]): DesiredState => desiredState([target("lab", virdomains)]);
+
+describe("buildPlan", () => {
+  it("creates what does not exist, in the deployment's order", () => {
+    expect(kinds(plan({ desired: onLab(db, web) }))).toEqual(["create web", "create db"]);
+  });
+
+  it("has nothing to do when live is as desired", () => {
+    const result = plan({ desired: onLab(web, db), live: [liveVirdomain(web), liveVirdomain(db)] });
+    expect(result.operations).toEqual([]);
+    expect(result.targets).toMatchObject([{ cluster: "lab", application: "shop", unchanged: 2 }]);
+  });
+
+  it("goes on with a VM whose creation was interrupted", () => {
+    const live = liveVirdomain(web);
+    const half = { ...live, mark: live.mark && { ...live.mark, building: true }, power: "shutoff" as const };
+    const [operation] = plan({ desired: onLab(web), live: [half] }).operations;
+    expect(operation).toMatchObject({ kind: "create", virdomainId: "uuid-web", notices: [{ code: "still-building" }] });
+  });
+
+  it("starts and shuts down without calling it an update", () => {
+    const off = { ...db, state: "shutoff" as const };
+    const result = plan({ desired: onLab(web, off), live: [liveVirdomain(web, { power: "shutoff" }), liveVirdomain(db)] });
+    expect(kinds(result)).toEqual(["start web", "stop db"]);
+  });
+
+  it("replaces a VM whose machine type changes and names the disks that go", () => {
+    const [operation] = plan({ desired: onLab({ ...web, machineType: "bios" }), live: [liveVirdomain(web)] }).operations;
+    expect(operation).toMatchObject({ kind: "replace", disruption: "data-loss", disks: [{ name: "system" }] });
+  });
+
+  it("tells what the revision changes from drift that was there before", () => {
+    const live = liveVirdomain(web, { cpu: 1 });
+    const [operation] = plan({ desired: onLab({ ...web, description: "new words" }), base: onLab(web), live: [live] }).operations;
+    expect(operation?.changes.map(({ path, origin }) => `${path} ${origin}`)).toEqual(["description git", "cpu drift"]);
+  });
+
+  it("leaves drift alone where policy only reports it", () => {
+    const reporting = { ...web, policy: { ...defaultPolicy, drift: "report" as const } };
+    expect(plan({ desired: onLab(reporting), base: onLab(reporting), live: [liveVirdomain(web, { cpu: 1 })] }).operations).toEqual([]);
+  });
+
+  it("plans only what is in scope", () => {
+    const office = desiredVirdomain({ resource: "files", identity: { repository: "fleet", application: "office", resource: "files", ordinal: 0 } });
+    const desired = desiredState([target("lab", [web]), target("lab", [office], "office")]);
+    expect(kinds(plan({ desired, more: { scope: new Set(["lab/office"]) } }))).toEqual(["create files"]);
+  });
+
+  it("is the same plan with the same id however the input is ordered", () => {
+    const live = [liveVirdomain(web, { cpu: 1 }), liveVirdomain(db, { cpu: 1 })];
+    const ids = fc.shuffledSubarray(live, { minLength: 2 });
+    fc.assert(
+      fc.property(ids, (shuffled) => {
+        expect(plan({ desired: onLab(web, db), live: shuffled })).toEqual(plan({ desired: onLab(web, db), live }));
+      }),
+    );
+  });
+
+  it("applying a plan leaves nothing to plan", () => {
+    const sizes = fc.record({ cpu: fc.integer({ min: 1, max: 8 }), description: fc.string(), state: fc.constantFrom("running" as const, "shutoff" as const) });
+    fc.assert(
+      fc.property(fc.array(sizes, { maxLength: 5 }), (list) => {
+        const virdomains = list.map((fields, index) => desiredVirdomain({ resource: `vm-${index}`, name: `vm-${index}`, ...fields }));
+        const applied = virdomains.map((virdomain) => ({ ...assumeApplied(virdomain, "edge", undefined), id: virdomain.name }));
+        expect(plan({ desired: onLab(...virdomains), live: applied }).operations).toEqual([]);
+      }),
+    );
+  });
+
+  describe("identity", () => {
+    it("never takes a VM for ours by its name", () => {
+      const stranger = liveVirdomain(web, { mark: undefined });
+      const result = plan({ desired: onLab(web), live: [stranger] });
+      expect(result.operations).toEqual([]);
+      expect(result.conflicts).toMatchObject([{ code: "name-taken", message: expect.stringContaining("not managed by kraken-gitops") }]);
+    });
+
+    it("adopts it where the deployment says so, and shows what changes", () => {
+      const adopting = { ...web, policy: { ...defaultPolicy, adopt: true }, cpu: 4 };
+      const stranger = { ...liveVirdomain(web, { mark: undefined }), disks: liveVirdomain(web).disks.map((disk) => ({ ...disk, name: undefined, assetId: undefined })) };
+      const [operation] = plan({ desired: onLab(adopting), live: [stranger] }).operations;
+      expect(operation).toMatchObject({ kind: "update", adopt: true, disruption: "reboot", notices: expect.arrayContaining([expect.objectContaining({ code: "adopts" })]) });
+    });
+
+    it("does not adopt a clone, or one of two VMs with the name", () => {
+      const adopting = { ...web, policy: { ...defaultPolicy, adopt: true } };
+      const clone = liveVirdomain(web, { mark: undefined, clone: true });
+      expect(plan({ desired: onLab(adopting), live: [clone] }).conflicts).toHaveLength(1);
+      const twice = [liveVirdomain(web, { mark: undefined }), liveVirdomain(web, { mark: undefined, id: "other" })];
+      expect(plan({ desired: onLab(adopting), live: twice }).conflicts).toMatchObject([{ message: expect.stringContaining("2 VMs have that name") }]);
+    });
+
+    it("follows a VM whose resource was renamed", () => {
+      const renamed = desiredVirdomain({ resource: "www", name: "www", formerIdentities: [web.identity] });
+      const result = plan({ desired: onLab(renamed), base: onLab(web), live: [liveVirdomain(web)] });
+      expect(kinds(result)).toEqual(["update www"]);
+      expect(result.operations[0]?.changes.map((change) => change.path)).toEqual(["name", "metadata.identity"]);
+    });
+
+    it("stops at two VMs with one mark and deletes neither", () => {
+      const result = plan({ desired: onLab(web), live: [liveVirdomain(web), liveVirdomain(web, { id: "second" })] });
+      expect(result.operations).toEqual([]);
+      expect(result.conflicts).toMatchObject([{ code: "duplicate-mark" }]);
+    });
+
+    it("does not touch VMs of another instance or repository", () => {
+      const live = liveVirdomain(db);
+      const others = [
+        { ...live, id: "1", mark: live.mark && { ...live.mark, instance: "other" } },
+        { ...live, id: "2", mark: live.mark && { ...live.mark, identity: { ...live.mark.identity, repository: "other" } } },
+      ];
+      expect(plan({ desired: onLab(web), base: onLab(web, db), live: [liveVirdomain(web), ...others] }).operations).toEqual([]);
+    });
+  });
+
+  describe("deletions", () => {
+    const fleet = (count: number): DesiredVirdomain[] => Array.from({ length: count }, (_unused, index) => desiredVirdomain({ resource: `vm-${index}`, name: `vm-${index}` }));
+    const lives = (virdomains: readonly DesiredVirdomain[]): LiveVirdomain[] => virdomains.map((virdomain) => liveVirdomain(virdomain));
+
+    it("deletes what no manifest asks for, last and in reverse order", () => {
+      const cache = desiredVirdomain({ resource: "cache", name: "cache", step: 0 });
+      const result = plan({ desired: onLab({ ...web, cpu: 4 }), base: onLab(web, db, cache), live: [liveVirdomain(web), liveVirdomain(db), liveVirdomain(cache)] });
+      expect(kinds(result)).toEqual(["update web", "delete db", "delete cache"]);
+      expect(result.deletions).toMatchObject({ allowed: true, losing: ["lab/cache", "lab/db"], budget: 3 });
+    });
+
+    const budgets: readonly [number, number, boolean][] = [
+      [10, 3, true],
+      [10, 4, false],
+      [30, 6, true],
+      [30, 7, false],
+    ];
+    it.each(budgets)("of %i VMs lets %i go: %s", (total, going, allowed) => {
+      const all = fleet(total);
+      const result = plan({ desired: onLab(...all.slice(going)), base: onLab(...all), live: lives(all) });
+      expect(result.deletions.losing).toHaveLength(going);
+      expect(result.deletions.allowed).toBe(allowed);
+    });
+
+    it("lets an approval through that names exactly these losses, and no other", () => {
+      const all = fleet(10);
+      const input = { desired: onLab(...all.slice(5)), base: onLab(...all), live: lives(all) };
+      const { approvalId } = plan(input).deletions;
+      expect(plan({ ...input, more: { approvals: new Set([approvalId]) } }).deletions).toMatchObject({ allowed: true, approved: true });
+      const worse = { ...input, desired: onLab(...all.slice(6)), more: { approvals: new Set([approvalId]) } };
+      expect(plan(worse).deletions).toMatchObject({ allowed: false, approved: false });
+    });
+
+    it("never deletes on an empty desired state", () => {
+      const result = plan({ desired: desiredState([]), base: onLab(web), live: [liveVirdomain(web)] });
+      expect(result.deletions).toMatchObject({ allowed: false, reason: expect.stringContaining("no VM at all") });
+    });
+
+    it("does delete the last application when it was undeployed on purpose", () => {
+      const result = plan({ desired: desiredState([], { undeployed: new Set(["shop"]) }), base: onLab(web), live: [liveVirdomain(web)] });
+      expect(result.deletions.allowed).toBe(true);
+    });
+
+    it("waits for a word after the branch was rewritten", () => {
+      const result = plan({ desired: onLab(web), base: onLab(web, db), live: [liveVirdomain(web), liveVirdomain(db)], more: { rewritten: true } });
+      expect(result.deletions).toMatchObject({ allowed: false, reason: expect.stringContaining("rewritten") });
+    });
+
+    it("keeps the VMs of a broken application and of files nobody can read", () => {
+      const broken = plan({ desired: desiredState([], { brokenApplications: new Set(["shop"]) }), base: onLab(web), live: [liveVirdomain(web)] });
+      const unreadable = plan({ desired: desiredState([], { complete: false }), base: onLab(web), live: [liveVirdomain(web)] });
+      expect([...broken.operations, ...unreadable.operations]).toEqual([]);
+      expect(broken.targets[0]?.notices).toMatchObject([{ code: "stays-incomplete" }]);
+    });
+
+    it("keeps a protected VM even when its manifest is gone", () => {
+      const live = liveVirdomain(db);
+      const guarded = { ...live, mark: live.mark && { ...live.mark, protected: true } };
+      const result = plan({ desired: onLab(web), base: onLab(web, db), live: [liveVirdomain(web), guarded] });
+      expect(result.operations).toEqual([]);
+      expect(result.conflicts).toMatchObject([{ code: "protected" }]);
+    });
+
+    it("counts rebuilds and removed disks as losses", () => {
+      const all = fleet(4);
+      const rebuilt = all.map((virdomain, index) => (index < 2 ? { ...virdomain, machineType: "bios" as const } : { ...virdomain, disks: [] }));
+      expect(plan({ desired: onLab(...rebuilt), base: onLab(...all), live: lives(all) }).deletions).toMatchObject({ allowed: false, budget: 3 });
+    });
+
+    it("foresees what a cluster that is away will lose", () => {
+      const all = fleet(5);
+      const away = { live: new Map(), held: [{ cluster: "lab", code: "cluster-unreachable", reason: "no answer" }], traitsOfHeld: new Map([["lab", traits]]) };
+      const result = plan({ desired: onLab(all[0]!), base: onLab(...all), more: away });
+      expect(result.operations).toEqual([]);
+      expect(result.deletions).toMatchObject({ allowed: false, losing: ["lab/vm-1", "lab/vm-2", "lab/vm-3", "lab/vm-4"] });
+    });
+  });
+});
