@@ -159,14 +159,22 @@ function makeTarget(
   const { virdomains, problems } = renderTarget({ repository, application, plan, clusterId, allowHttp });
   const facts = { cluster: plan.cluster.name, application: application.name, deployment: plan.deployment?.name };
   return {
-    target: { ...facts, virdomains, hash: contentHash({ ...facts, virdomains: virdomains.map(hashedFacts) }) },
+    target: {
+      ...facts,
+      virdomains,
+      hash: contentHash(JSON.stringify({ ...facts, virdomains: virdomains.map(hashedFacts) })),
+    },
     problems,
   };
 }
 
-/** Where it stands in a file changes nothing; cloud-init counts by its hash. */
-function hashedFacts({ position: _position, cloudInit, ...facts }: DesiredVirdomain): unknown {
-  return { ...facts, cloudInit: cloudInit?.hash };
+/**
+ * What a target's hash is made of. Where a VM stands in a file changes nothing; cloud-init counts by its hash. The
+ * members are always built in the same order, so plain JSON will do; only networks come from the configuration as written.
+ */
+function hashedFacts({ position: _position, cloudInit, nics, ...facts }: DesiredVirdomain): unknown {
+  const wiring = nics.map(({ name, type, network }) => [name, type, network.vlan, network.network, network.bridge]);
+  return { ...facts, nics: wiring, cloudInit: cloudInit?.hash };
 }
 
 function listClusters(clusters: readonly string[]): string {

@@ -155,7 +155,7 @@ class Renderer {
   }
 
   #cpu(template: VirdomainTemplate): number {
-    const cpu = this.#wholeNumber(template.cpu, 0, 1024);
+    const cpu = this.#wholeNumber(template.cpu, 0, 1024) ?? 1;
     if (cpu === 0 && template.state === "running" && typeof template.cpu !== "number") {
       this.#reportAt(
         "cpu-zero",
@@ -243,14 +243,15 @@ class Renderer {
     return "";
   }
 
-  #wholeNumber(value: Templated<number>, minimum: number, maximum: number): number {
+  /** Undefined (and a problem) when it is no such number. */
+  #wholeNumber(value: Templated<number>, minimum: number, maximum: number): number | undefined {
     if (typeof value === "number") return value;
     const text = this.#text(value, false);
-    if (text === "") return minimum;
+    if (text === "") return undefined;
     const parsed = parseWholeNumber(text, minimum, maximum);
     if (typeof parsed === "number") return parsed;
     this.#reportAt("invalid-number", value, parsed.message, parsed.hint);
-    return minimum;
+    return undefined;
   }
 
   #bytes(value: Templated<number>): number {

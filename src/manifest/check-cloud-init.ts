@@ -51,26 +51,22 @@ export class CloudInitChecker {
       });
       return;
     }
-    if (header === "#cloud-config")
-      this.#checkYaml(context, path, text, "user-data-yaml", start.startsWith("## template:"));
+    // A Jinja template says itself that it is no YAML yet.
+    if (header === "#cloud-config" && !start.startsWith("## template:")) {
+      this.#checkYaml(context, path, text, "user-data-yaml");
+    }
   }
 
   checkMetaData(context: DocumentContext, path: Path, text: string): void {
-    if (text.trim() !== "") this.#checkYaml(context, path, text, "meta-data-yaml", false);
+    if (text.trim() !== "") this.#checkYaml(context, path, text, "meta-data-yaml");
   }
 
-  #checkYaml(
-    context: DocumentContext,
-    path: Path,
-    text: string,
-    code: "user-data-yaml" | "meta-data-yaml",
-    jinja: boolean,
-  ): void {
+  #checkYaml(context: DocumentContext, path: Path, text: string, code: "user-data-yaml" | "meta-data-yaml"): void {
     const verdict = this.#known.get(text) ?? judgeYaml(text.replaceAll(variable, "x"), this.#limits);
     this.#known.set(text, verdict);
     if (verdict.fault === undefined) return;
     // With template markers inside, what the guest finally reads is not what stands here: worth a look, not a refusal.
-    const severity = jinja || /\{\{|\{%|\$\{/.test(text) ? "warning" : "error";
+    const severity = /\{\{|\{%|\$\{/.test(text) ? "warning" : "error";
     const where = verdict.line === undefined ? "" : ` (line ${verdict.line} of the text)`;
     const hint = "cloud-init would ignore all of it";
     context.report({

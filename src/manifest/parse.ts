@@ -157,7 +157,7 @@ class FileReader {
   }
 
   read(document: YamlDocument): void {
-    if (document.value === undefined) return;
+    if (document.value === undefined && document.errors.length === 0) return;
     const root = asRecord(document.value);
     const type = documentTypes.find((known) => known === root["type"]);
     const name = asText(asRecord(root["metadata"])["name"])?.trim();

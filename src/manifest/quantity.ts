@@ -67,12 +67,14 @@ function unknownUnit(amount: string, unit: string): QuantityProblem {
 }
 
 /**
- * Bytes for people: `30 GB` or `15 GiB` where one of them is exact (the larger unit wins, decimal on a tie), otherwise
+ * Bytes for people: `30 GB` or `15 GiB` where one of them is exact in at most four digits (the larger unit wins), otherwise
  * one decimal in the largest binary unit that fits: `7.3 GiB`.
  */
 export function formatBytes(bytes: number): string {
+  if (bytes < 1000) return `${bytes} B`;
   const exact = exactUnits.find(({ size }) => bytes >= size && bytes % size === 0);
-  if (exact !== undefined && (exact.size > 1 || bytes < 1024)) return `${bytes / exact.size} ${exact.unit}`;
+  if (exact !== undefined && exact.size > 1 && bytes / exact.size < 10_000)
+    return `${bytes / exact.size} ${exact.unit}`;
   const power = Math.min(binaryUnits.length - 1, Math.floor(Math.log2(Math.max(1, bytes)) / 10));
   return `${(bytes / 1024 ** power).toFixed(1)} ${binaryUnits[power]}`;
 }
