@@ -136,6 +136,12 @@ describe("TLS", () => {
   });
 });
 
+it("says so when its port is taken, and lets go of the state file", async () => {
+  await using first = await open();
+  const port = Number(new URL(first.simulator.addresses[0] ?? "").port);
+  await expect(open({ port })).rejects.toThrow("EADDRINUSE");
+});
+
 it("makes the same identities again from the same seed", async () => {
   await using one = await open({ seed: 42 });
   await using two = await open({ seed: 42 });

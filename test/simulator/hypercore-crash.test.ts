@@ -89,7 +89,7 @@ describe("a killed cluster", () => {
   });
 
   it("has by default done some of them and not others, whole ones only", async () => {
-    const first = await start({ taskMs: 400 });
+    const first = await start({ taskMs: 2000 });
     const dom = { name: "x", netDevs: [{ type: "VIRTIO" }] };
     const started = await Promise.all(
       Array.from({ length: 40 }, () => first.client.change("POST", "VirDomain", { dom, options })),

@@ -74,7 +74,7 @@ describe("devices the cluster adds", () => {
 
 describe("disks", () => {
   it("read tiering 0 for a moment, then 8 or what was asked", async () => {
-    await using client = await open({ taskMsByKind: { "tiering-settle": 150 } });
+    await using client = await open({ taskMsByKind: { "tiering-settle": 400 } });
     const uuid = await newVm(client);
     const plain = await addDisk(client, uuid, { type: "VIRTIO_DISK" });
     expect((await diskOf(client, plain)).tieringPriorityFactor).toBe(0);

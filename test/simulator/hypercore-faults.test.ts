@@ -24,6 +24,16 @@ describe("faults on the wire", () => {
     await until(async () => ((await vmCount(client)) === 1 ? true : undefined));
   });
 
+  it("break off an upload, whose record stays behind", async () => {
+    await using client = await open();
+    await client.control("POST", "faults", { match: { method: "PUT" }, kind: "drop-upload", times: 1 });
+    const path = "VirtualDisk/upload?filename=a.img&filesize=3000000";
+    await expect(client.api("PUT", path, Buffer.alloc(3_000_000))).rejects.toThrow();
+    expect((await client.api("GET", "VirtualDisk")).json).toMatchObject([{ name: "uploading-a.img" }]);
+    await client.done("PUT", path, Buffer.alloc(3_000_000));
+    expect((await client.api("GET", "VirtualDisk")).json).toHaveLength(2);
+  });
+
   it("cut an answer in its middle", async () => {
     await using client = await open();
     await client.control("POST", "faults", { match: { path: "/Node" }, kind: "truncate", times: 1 });
@@ -107,7 +117,7 @@ describe("faults of tasks", () => {
   it("make one slow, which keeps its VM busy", async () => {
     await using client = await open();
     const uuid = await client.bootableVm();
-    await client.control("POST", "faults", { match: { method: "PATCH" }, kind: "slow-task", times: 1, ms: 150 });
+    await client.control("POST", "faults", { match: { method: "PATCH" }, kind: "slow-task", times: 1, ms: 500 });
     const { taskTag } = await client.change("PATCH", `VirDomain/${uuid}`, { name: "slow" });
     const seen = await until(async () => {
       const [task] = (await client.api("GET", `TaskTag/${taskTag}`)).json as { state: string }[];

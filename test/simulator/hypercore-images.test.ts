@@ -30,7 +30,7 @@ function qcow2(virtualBytes: number): Buffer {
 
 describe("uploads", () => {
   it("go through uploading and converting, which no task covers", async () => {
-    await using client = await open({ convertMs: 150 });
+    await using client = await open({ convertMs: 400 });
     const path = `VirtualDisk/upload?filename=web.img&filesize=${mebibyte}`;
     const uuid = await client.done("PUT", path, Buffer.alloc(mebibyte, 3));
     expect(await images(client)).toMatchObject([{ uuid, name: "converting-web.img" }]);
@@ -152,7 +152,7 @@ describe("attaching", () => {
   });
 
   it("serves one VM at a time, unless told otherwise", async () => {
-    const slow = { taskMsByKind: { "disk-attach": 200 } };
+    const slow = { taskMsByKind: { "disk-attach": 500 } };
     await using strict = await open(slow);
     await using mild = await open({ ...slow, concurrentAttach: true });
     for (const [client, second] of [

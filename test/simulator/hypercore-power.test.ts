@@ -9,7 +9,7 @@ function start(uuid: string): readonly [method: "POST", path: string, body: unkn
 
 describe("START", () => {
   it("ends before the VM is RUNNING, and fills in node, disposition and preferred node", async () => {
-    await using client = await open({ taskMsByKind: { "start-settle": 60 } });
+    await using client = await open({ taskMsByKind: { "start-settle": 400 } });
     const uuid = await client.bootableVm();
     await client.done(...start(uuid));
     expect(await client.vm(uuid)).toMatchObject({ state: "SHUTOFF", uiState: "STARTING" });
@@ -63,7 +63,7 @@ describe("START", () => {
 
 describe("SHUTDOWN", () => {
   it("has no task, notes the wish at once, and goes through SHUTDOWN to SHUTOFF", async () => {
-    await using client = await open({ guestShutdownMs: 80 });
+    await using client = await open({ guestShutdownMs: 400 });
     const uuid = await client.runningVm();
     expect((await client.act(uuid, "SHUTDOWN")).json).toEqual({ taskTag: "", createdUUID: "" });
     expect(await client.vm(uuid)).toMatchObject({ state: "RUNNING", desiredDisposition: "SHUTOFF" });
@@ -136,7 +136,7 @@ describe("states", () => {
   });
 
   it("ends a STOP that meets a finishing guest in ERROR, with the VM off", async () => {
-    await using client = await open({ guestShutdownMs: 40 });
+    await using client = await open({ guestShutdownMs: 300, taskMsByKind: { "stop-race": 600 } });
     const uuid = await client.runningVm();
     await client.act(uuid, "SHUTDOWN");
     await client.failing("POST", "VirDomain/action", [{ virDomainUUID: uuid, actionType: "STOP" }]);
@@ -209,7 +209,7 @@ describe("states", () => {
 });
 
 it("changes one thing at a time per VM, its devices included, and others beside it", async () => {
-  await using client = await open({ taskMsByKind: { "vm-patch": 300 } });
+  await using client = await open({ taskMsByKind: { "vm-patch": 500 } });
   const uuid = await client.bootableVm({ netDevs: [{ type: "VIRTIO" }] });
   const other = await client.bootableVm();
   const { blockDevs, netDevs } = await client.vm(uuid);
@@ -227,7 +227,7 @@ it("changes one thing at a time per VM, its devices included, and others beside 
 });
 
 it("shows a VM under construction before its devices are there", async () => {
-  await using client = await open({ taskMsByKind: { "vm-create": 200 } });
+  await using client = await open({ taskMsByKind: { "vm-create": 600 } });
   const { taskTag, createdUUID } = await client.change("POST", "VirDomain", {
     dom: { name: "young", tags: "mine", netDevs: [{ type: "VIRTIO" }] },
     options: { attachGuestToolsISO: false },

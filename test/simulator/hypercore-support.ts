@@ -27,7 +27,7 @@ export interface Device {
   readonly tieringPriorityFactor: number;
 }
 
-export interface Nic {
+interface Nic {
   readonly uuid: string;
   readonly type: string;
   readonly macAddress: string;

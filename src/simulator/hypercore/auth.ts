@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { IncomingMessage } from "node:http";
-import { checkBody } from "./contract.ts";
+import { checkBody } from "./body.ts";
 import { Refusal } from "./refusal.ts";
 import { json, type Reply } from "./route.ts";
 import type { ClusterState } from "./state.ts";

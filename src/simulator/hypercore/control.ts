@@ -1,8 +1,8 @@
 import type { Doorkeeper } from "./auth.ts";
 import type { CallLog } from "./calls.ts";
-import { isRecord } from "./contract.ts";
+import { isRecord } from "./body.ts";
 import type { FaultBoard } from "./faults.ts";
-import { switchGuest } from "./power.ts";
+import { switchGuest } from "./guests.ts";
 import { badRequest, notFoundPage } from "./refusal.ts";
 import { json, type Reply } from "./route.ts";
 import type { ClusterState } from "./state.ts";

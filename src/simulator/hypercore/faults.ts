@@ -1,9 +1,9 @@
-import { isRecord } from "./contract.ts";
+import { isRecord } from "./body.ts";
 import { badRequest } from "./refusal.ts";
 import type { Random } from "./random.ts";
 import type { TaskFault } from "./tasks.ts";
 
-export const faultKinds = [
+const faultKinds = [
   "latency",
   "hang",
   "error500",
@@ -12,6 +12,7 @@ export const faultKinds = [
   "invalid-session",
   "drop-before",
   "drop-after",
+  "drop-upload",
   "truncate",
   "refuse-connection",
   "fail-task",
@@ -20,7 +21,7 @@ export const faultKinds = [
   "forget-task",
 ] as const;
 
-export type FaultKind = (typeof faultKinds)[number];
+type FaultKind = (typeof faultKinds)[number];
 
 /** One trouble to come, as the control API takes it. Without `times` and `probability` it strikes every matching call. */
 export interface FaultRule {

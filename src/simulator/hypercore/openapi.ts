@@ -1,4 +1,5 @@
-import type { Contract, MemberRule, Shape } from "./contract.ts";
+import type { MemberRule, Shape } from "./body.ts";
+import type { Contract } from "./contract.ts";
 
 /** The version string says nothing about the cluster: 9.6.27 and 9.7.4 both answer this one. */
 const documentVersion = "1.3.2";

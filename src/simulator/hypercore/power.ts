@@ -1,7 +1,8 @@
 import type { EffectTable } from "./effects.ts";
+import { bootGuest, listensToAcpi, schedule, switchOff } from "./guests.ts";
 import { badRequest, notNow, TaskFailure } from "./refusal.ts";
-import type { ClusterState, Guest, PendingPower } from "./state.ts";
-import type { NetDevice, PowerAction, VirDomain } from "./wire.ts";
+import type { ClusterState } from "./state.ts";
+import type { PowerAction, VirDomain } from "./wire.ts";
 import type { Work } from "./work.ts";
 
 /** An action as work, or the 500 it gets in this state. `undefined` is ACPI shutdown: it has no task. */
@@ -59,23 +60,6 @@ function requireRunning(vm: VirDomain): void {
   if (vm.state !== "RUNNING") throw notNow();
 }
 
-/** ACPI: the wish is noted at once; whether the guest follows is the guest's affair. */
-export function requestShutdown(state: ClusterState, uuid: string): void {
-  const vm = state.takeVirDomain(uuid);
-  const guest = state.guests.get(uuid);
-  state.updateVirDomain(uuid, { desiredDisposition: "SHUTOFF" });
-  if (guest?.pending !== undefined || !listensToAcpi(state, vm, guest)) return;
-  schedule(state, uuid, "SHUTDOWN", state.settings.guestShutdownMs / 4);
-}
-
-/** A guest hears ACPI once it has booted, which needs something to boot from. */
-function listensToAcpi(state: ClusterState, vm: VirDomain, guest: Guest | undefined): boolean {
-  if (guest?.bootsAt === undefined || guest.bootsAt > Date.now() || vm.bootDevices.length === 0) return false;
-  const pattern = state.settings.ignoreShutdown;
-  const byName = pattern !== undefined && new RegExp(pattern).test(vm.name);
-  return !byName && guest.ignoresShutdown !== true && !vm.tags.split(",").includes("sim-ignore-acpi");
-}
-
 export const powerEffects: Pick<
   EffectTable,
   "start" | "stop" | "stop-race" | "reboot" | "reset" | "pause" | "nothing" | "migrate"
@@ -107,8 +91,10 @@ export const powerEffects: Pick<
   reset: { finish: (state, { vm }) => bootGuest(state, vm) },
   pause: {
     begin: (state, { vm }) => state.updateVirDomain(vm, { uiState: "PAUSING" }),
-    finish: (state, { vm }) =>
-      state.updateVirDomain(vm, { state: "PAUSED", uiState: "PAUSED", desiredDisposition: "PAUSED" }),
+    finish: (state, { vm }) => {
+      state.updateGuest(vm, { pending: undefined });
+      state.updateVirDomain(vm, { state: "PAUSED", uiState: "PAUSED", desiredDisposition: "PAUSED" });
+    },
     undo: restoreUiState,
   },
   nothing: { finish: () => undefined },
@@ -180,79 +166,4 @@ export function memoryByNode(state: ClusterState, except = ""): ReadonlyMap<stri
     if (vm.nodeUUID !== "" && vm.uuid !== except) used.set(vm.nodeUUID, (used.get(vm.nodeUUID) ?? 0) + vm.mem);
   }
   return used;
-}
-
-function schedule(state: ClusterState, uuid: string, to: PendingPower["to"], ms: number): void {
-  const pending: PendingPower = { id: state.random.hex(8), to, at: Date.now() + ms };
-  state.updateGuest(uuid, { pending });
-  state.timers.after(ms, () => arrive(state, uuid, pending));
-}
-
-/** A pending change takes place, unless another one has taken its place. */
-function arrive(state: ClusterState, uuid: string, pending: PendingPower): void {
-  if (state.guests.get(uuid)?.pending?.id !== pending.id) return;
-  state.updateGuest(uuid, { pending: undefined });
-  if (pending.to === "RUNNING") {
-    const node = state.takeVirDomain(uuid).nodeUUID;
-    state.updateVirDomain(uuid, { state: "RUNNING", uiState: "RUNNING", lastSeenRunningOnNodeUUID: node });
-    bootGuest(state, uuid);
-  } else if (pending.to === "SHUTDOWN") {
-    state.updateVirDomain(uuid, { state: "SHUTDOWN", uiState: "SHUTDOWN" });
-    schedule(state, uuid, "SHUTOFF", (state.settings.guestShutdownMs * 3) / 4);
-  } else {
-    switchOff(state, uuid);
-  }
-}
-
-function switchOff(state: ClusterState, uuid: string): void {
-  const vm = state.virdomains.get(uuid);
-  if (vm === undefined) return;
-  state.updateGuest(uuid, { bootsAt: undefined });
-  state.updateVirDomain(uuid, {
-    state: "SHUTOFF",
-    uiState: "SHUTOFF",
-    desiredDisposition: "SHUTOFF",
-    nodeUUID: "",
-    lastSeenRunningOnNodeUUID: "",
-    guestAgentState: "UNAVAILABLE",
-    netDevs: vm.netDevs.map((nic) => ({ ...nic, ipv4Addresses: [] })),
-  });
-}
-
-/** The guest goes down by itself: it crashes, or somebody inside switches it off. */
-export function switchGuest(state: ClusterState, uuid: string, to: "CRASHED" | "SHUTOFF"): void {
-  state.updateGuest(uuid, { pending: undefined });
-  switchOff(state, uuid);
-  if (to === "CRASHED") state.updateVirDomain(uuid, { state: to, uiState: to, desiredDisposition: "RUNNING" });
-}
-
-/** The guest starts to boot: deaf to ACPI and without an agent until it is done. */
-function bootGuest(state: ClusterState, uuid: string): void {
-  const bootsAt = Date.now() + state.settings.guestBootMs;
-  state.updateGuest(uuid, { bootsAt });
-  state.updateVirDomain(uuid, { guestAgentState: "UNAVAILABLE" });
-  state.timers.after(state.settings.guestBootMs, () => guestIsUp(state, uuid));
-}
-
-function guestIsUp(state: ClusterState, uuid: string): void {
-  const vm = state.virdomains.get(uuid);
-  const bootsAt = state.guests.get(uuid)?.bootsAt;
-  if (vm?.state !== "RUNNING" || vm.guestAgentState === "AVAILABLE" || vm.bootDevices.length === 0) return;
-  if (bootsAt === undefined || bootsAt > Date.now() + 5 || vm.tags.split(",").includes("sim-no-agent")) return;
-  const netDevs = vm.netDevs.map((nic) => ({ ...nic, ipv4Addresses: nic.connected ? [addressOf(state, nic)] : [] }));
-  state.updateVirDomain(uuid, { guestAgentState: "AVAILABLE", netDevs });
-}
-
-function addressOf(state: ClusterState, nic: NetDevice): string {
-  const last = nic.macAddress.split(":").slice(-3);
-  return state.settings.guestAddress ?? `10.${last.map((part) => Number.parseInt(part, 16)).join(".")}`;
-}
-
-/** After a restart: guests go on with what they were about to do. */
-export function recoverGuests(state: ClusterState): void {
-  for (const [uuid, { pending, bootsAt }] of state.guests.entries()) {
-    if (pending !== undefined)
-      state.timers.after(Math.max(0, pending.at - Date.now()), () => arrive(state, uuid, pending));
-    if (bootsAt !== undefined) state.timers.after(Math.max(0, bootsAt - Date.now()), () => guestIsUp(state, uuid));
-  }
 }

@@ -18,6 +18,8 @@ export interface ApiRequest {
   /** The parsed body; undefined for streaming routes and for methods without one. */
   readonly body: unknown;
   readonly message: IncomingMessage;
+  /** A fault wants the connection cut as soon as an upload has begun. */
+  readonly cutsUpload: boolean;
   readonly context: TaskContext;
 }
 

@@ -139,6 +139,7 @@ async function dispatch(
     query: url.searchParams,
     body,
     message,
+    cutsUpload: has(striking, "drop-upload"),
     context: { sessionID, nodeUUID, fault: taskFaultOf(striking) },
   });
 }

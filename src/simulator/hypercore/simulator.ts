@@ -12,7 +12,7 @@ import { Effects } from "./effects.ts";
 import { FaultBoard } from "./faults.ts";
 import { recoverImages } from "./images.ts";
 import { type HypercoreSimulatorOptions, resolveSettings, type SimulatorSettings } from "./options.ts";
-import { recoverGuests } from "./power.ts";
+import { recoverGuests } from "./guests.ts";
 import { createNodeServer } from "./server.ts";
 import { ClusterState } from "./state.ts";
 import { TaskBoard } from "./tasks.ts";
@@ -38,15 +38,18 @@ export async function startHypercoreSimulator(options: HypercoreSimulatorOptions
   const certificates = file === undefined ? [] : ensureCertificates(file, settings.host, settings.nodes);
   const controls = openCluster(settings);
   const addresses: string[] = [];
-  const servers = await listen(controls, settings, certificates, addresses);
-  return {
-    addresses,
-    ...(file === undefined ? {} : { certificateFile: file }),
-    close: async () => {
-      await Promise.all(servers.map(closeServer));
-      controls.state.close();
-    },
+  const servers: Server[] = [];
+  const close = async (): Promise<void> => {
+    await Promise.all(servers.map(closeServer));
+    controls.state.close();
   };
+  try {
+    await listen(controls, settings, certificates, addresses, servers);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return { addresses, ...(file === undefined ? {} : { certificateFile: file }), close };
 }
 
 /**
@@ -70,7 +73,7 @@ async function nextStopSignal(): Promise<void> {
 }
 
 /** What a parent process reads to learn where the cluster listens. */
-export function readyLine({ addresses, certificateFile }: HypercoreSimulator): string {
+function readyLine({ addresses, certificateFile }: HypercoreSimulator): string {
   return `${JSON.stringify({ ready: true, addresses, certificateFile })}\n`;
 }
 
@@ -99,23 +102,22 @@ function openCluster(settings: SimulatorSettings): Controls {
   };
 }
 
-/** Starts the nodes' servers one after another and fills in their addresses. */
+/** Starts the nodes' servers one after another and fills in those that listen, with their addresses. */
 async function listen(
   controls: Controls,
   settings: SimulatorSettings,
   certificates: readonly Certificate[],
   addresses: string[],
-): Promise<readonly Server[]> {
-  const servers: Server[] = [];
+  servers: Server[],
+): Promise<void> {
   for (let index = 0; index < settings.nodes; index += 1) {
     const server = createNodeServer(controls, { index, addresses }, certificates[index]);
-    servers.push(server);
     server.listen(settings.port === 0 ? 0 : settings.port + index, settings.host);
     await once(server, "listening");
+    servers.push(server);
     const { port } = server.address() as AddressInfo;
     addresses.push(`${settings.tls ? "https" : "http"}://${settings.host}:${port}`);
   }
-  return servers;
 }
 
 async function closeServer(server: Server): Promise<void> {

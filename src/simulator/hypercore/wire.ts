@@ -1,7 +1,7 @@
 /** Shapes of HyperCore REST API v1 as this double stores and answers them (HyperCore REST v1 OpenAPI). */
 
-export type VmState = "RUNNING" | "BLOCKED" | "PAUSED" | "SHUTDOWN" | "SHUTOFF" | "CRASHED";
-export type TaskState = "QUEUED" | "RUNNING" | "COMPLETE" | "ERROR" | "UNINITIALIZED";
+type VmState = "RUNNING" | "BLOCKED" | "PAUSED" | "SHUTDOWN" | "SHUTOFF" | "CRASHED";
+type TaskState = "QUEUED" | "RUNNING" | "COMPLETE" | "ERROR" | "UNINITIALIZED";
 export type MachineKeyword = "bios" | "uefi" | "tpm" | "tpm-compatible";
 
 export interface BlockDevice {
@@ -35,7 +35,7 @@ export interface NetDevice {
   readonly ipv4Addresses: readonly string[];
 }
 
-export interface AffinityStrategy {
+interface AffinityStrategy {
   readonly strictAffinity: boolean;
   readonly preferredNodeUUID: string;
   readonly backupNodeUUID: string;

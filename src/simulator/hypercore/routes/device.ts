@@ -1,4 +1,4 @@
-import { checkBody } from "../contract.ts";
+import { checkBody } from "../body.ts";
 import { diskPatchWork, requirePluggable } from "../disks.ts";
 import { nicPatchWork, requireOffForNics } from "../nics.ts";
 import { badRequest } from "../refusal.ts";

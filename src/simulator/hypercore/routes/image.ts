@@ -1,4 +1,4 @@
-import { checkBody } from "../contract.ts";
+import { checkBody } from "../body.ts";
 import { beginUpload, deleteImageSoon, isReady } from "../images.ts";
 import { versionAtLeast } from "../options.ts";
 import { badGatewayPage, badRequest, notNow } from "../refusal.ts";
@@ -21,6 +21,7 @@ async function upload(request: ApiRequest): Promise<Reply> {
   const uuid = state.random.uuid();
   beginUpload(state, uuid, name);
   state.store.flush();
+  if (request.cutsUpload) message.socket.destroy();
   keepContent(state, uuid, name, extension, await receive(message));
   return accepted(tasks.start({ kind: "image-upload", uuid }, uuid, [uuid], context), uuid);
 }

@@ -1,4 +1,4 @@
-import { checkBody } from "../contract.ts";
+import { checkBody } from "../body.ts";
 import { badRequest, notNow } from "../refusal.ts";
 import { type ApiRequest, accepted, json, param, type Reply, type Route } from "../route.ts";
 import type { ClusterState } from "../state.ts";

@@ -1,4 +1,4 @@
-import { checkBody } from "../contract.ts";
+import { checkBody } from "../body.ts";
 import { type ApiRequest, accepted, json, param, type Reply, type Route } from "../route.ts";
 import type { SnapshotBody } from "../work.ts";
 

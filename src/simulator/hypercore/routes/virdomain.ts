@@ -1,5 +1,6 @@
-import { checkBody, isRecord } from "../contract.ts";
-import { powerWork, requestShutdown } from "../power.ts";
+import { checkBody, isRecord } from "../body.ts";
+import { requestShutdown } from "../guests.ts";
+import { powerWork } from "../power.ts";
 import { badRequest, notNow } from "../refusal.ts";
 import { type ApiRequest, accepted, json, param, type Reply, type Route } from "../route.ts";
 import type { PowerAction } from "../wire.ts";
