@@ -185,9 +185,11 @@ describe("simple-git and its remotes", () => {
   it("lets a slow transfer go on while it makes progress, up to the limit of the whole fetch", async () => {
     await repository.commit({ large: randomBytes(3_000_000) });
     const server = await serve();
-    server.mood = { kind: "slow", bytesPerSecond: 1_500_000 };
-    const patient = await open({ url: server.url("fleet.git"), timeoutMs: 1_500 });
+    server.mood = { kind: "slow", bytesPerSecond: 600_000 };
+    const patient = await open({ url: server.url("fleet.git"), timeoutMs: 3_000 });
+    const started = Date.now();
     expect(await patient.fetchBranch(signal())).toBe(await repository.tip("main"));
+    expect(Date.now() - started).toBeGreaterThan(3_000);
     const hasty = await open({ url: server.url("fleet.git"), fetchTimeoutMs: 1_000, mirrorDir: `${mirrorDir}2` });
     expect((await failure(hasty)).message).toContain("did not finish within 1 s");
   });

@@ -12,6 +12,8 @@ export interface MirrorOptions {
 
 /** How many damaged or outdated mirrors are left beside the live one for someone to look at. */
 const asideKept = 1;
+/** Making an empty mirror takes well under a second. */
+const unfinishedMs = 3_600_000;
 
 /**
  * Makes sure that `directory` is a usable bare mirror of `url`. One that is damaged, or of another address, is renamed aside
@@ -22,6 +24,7 @@ export async function ensureMirror(options: MirrorOptions, signal: AbortSignal):
     const state = await inspect(options, signal);
     if (state === "usable") return;
     if (state === "unusable") await setAside(options.directory);
+    await forgetUnfinished(options.directory);
     if (await create(options, signal)) return;
   }
 }
@@ -63,6 +66,15 @@ async function create(options: MirrorOptions, signal: AbortSignal): Promise<bool
 function wasFirst(error: unknown): boolean {
   const code = error instanceof Error && "code" in error ? error.code : undefined;
   return code === "ENOTEMPTY" || code === "EEXIST";
+}
+
+/** Unfinished mirrors of processes that were killed while they made one. */
+async function forgetUnfinished(directory: string): Promise<void> {
+  const names = (await readdir(dirname(directory))).filter((name) => name.startsWith(`${basename(directory)}.new-`));
+  for (const path of names.map((name) => join(dirname(directory), name))) {
+    const found = await stat(path).catch(() => undefined);
+    if (found && Date.now() - found.mtimeMs > unfinishedMs) await rm(path, { recursive: true, force: true });
+  }
 }
 
 async function setAside(directory: string): Promise<void> {
