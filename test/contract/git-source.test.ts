@@ -183,7 +183,7 @@ describe("simple-git and its remotes", () => {
   });
 
   it("lets a slow transfer go on while it makes progress, up to the limit of the whole fetch", async () => {
-    await repository.commit({ large: randomBytes(3_000_000) });
+    await repository.commit({ large: randomBytes(1_400_000) });
     const server = await serve();
     server.mood = { kind: "slow", bytesPerSecond: 600_000 };
     const patient = await open({ url: server.url("fleet.git"), timeoutMs: 3_000 });
