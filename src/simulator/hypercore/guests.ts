@@ -69,14 +69,20 @@ export function bootGuest(state: ClusterState, uuid: string): void {
   const bootsAt = Date.now() + state.settings.guestBootMs;
   state.updateGuest(uuid, { bootsAt });
   state.updateVirDomain(uuid, { guestAgentState: "UNAVAILABLE" });
-  state.timers.after(state.settings.guestBootMs, () => guestIsUp(state, uuid));
+  awaitGuest(state, uuid, bootsAt);
+}
+
+/** A timer may fire early by the wall clock, and the guest may have been reset since: `guestIsUp` looks again. */
+function awaitGuest(state: ClusterState, uuid: string, bootsAt: number): void {
+  state.timers.after(Math.max(1, bootsAt - Date.now()), () => guestIsUp(state, uuid));
 }
 
 function guestIsUp(state: ClusterState, uuid: string): void {
   const vm = state.virdomains.get(uuid);
   const bootsAt = state.guests.get(uuid)?.bootsAt;
   if (vm?.state !== "RUNNING" || vm.guestAgentState === "AVAILABLE" || vm.bootDevices.length === 0) return;
-  if (bootsAt === undefined || bootsAt > Date.now() + 5 || vm.tags.split(",").includes("sim-no-agent")) return;
+  if (bootsAt === undefined || vm.tags.split(",").includes("sim-no-agent")) return;
+  if (bootsAt > Date.now()) return awaitGuest(state, uuid, bootsAt);
   const netDevs = vm.netDevs.map((nic) => ({ ...nic, ipv4Addresses: nic.connected ? [addressOf(state, nic)] : [] }));
   state.updateVirDomain(uuid, { guestAgentState: "AVAILABLE", netDevs });
 }
@@ -91,6 +97,6 @@ export function recoverGuests(state: ClusterState): void {
   for (const [uuid, { pending, bootsAt }] of state.guests.entries()) {
     if (pending !== undefined)
       state.timers.after(Math.max(0, pending.at - Date.now()), () => arrive(state, uuid, pending));
-    if (bootsAt !== undefined) state.timers.after(Math.max(0, bootsAt - Date.now()), () => guestIsUp(state, uuid));
+    if (bootsAt !== undefined) awaitGuest(state, uuid, bootsAt);
   }
 }

@@ -53,9 +53,7 @@ export class TaskBoard {
     this.#publish(newTask(taskTag, work.kind, objectUUID, context), work);
     this.#peak = Math.max(this.#peak, this.underWay);
     const duration = this.#state.durationOf(work.kind);
-    const extra = context.fault?.kind === "slow-task" ? context.fault.ms : 0;
-    this.#state.timers.after(duration / 4, () => this.#run(taskTag, work));
-    this.#state.timers.after(duration + extra, () => this.#finish(taskTag, work, context.fault));
+    this.#state.timers.after(duration / 4, () => this.#run(taskTag, work, duration, context.fault));
     return taskTag;
   }
 
@@ -65,9 +63,12 @@ export class TaskBoard {
     this.#state.store.flush();
   }
 
-  #run(taskTag: string, work: Work): void {
+  /** The end is timed from here: two timers set at once may fire in either order when the process is busy. */
+  #run(taskTag: string, work: Work, duration: number, fault: TaskFault | undefined): void {
     this.#effects.begin(work);
     this.#update(taskTag, work, { state: "RUNNING", progressPercent: 10 });
+    const extra = fault?.kind === "slow-task" ? fault.ms : 0;
+    this.#state.timers.after((duration * 3) / 4 + extra, () => this.#finish(taskTag, work, fault));
   }
 
   #finish(taskTag: string, work: Work, fault: TaskFault | undefined): void {

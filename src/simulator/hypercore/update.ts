@@ -98,13 +98,18 @@ export class NodeBoard {
       done();
       return;
     }
-    this.#health[node] = "hang";
-    this.#timers.after(update.nodeMs / 3, () => this.setHealth(node, "down"));
-    this.#timers.after((update.nodeMs * 2) / 3, () => this.setHealth(node, "bad-gateway"));
-    this.#timers.after(update.nodeMs, () => {
+    this.#steps(node, ["hang", "down", "bad-gateway"], update.nodeMs / 3, () => {
       this.#health[node] = "up";
       this.#versions[node] = update.version;
       this.#updateNode(node + 1, update, done);
     });
+  }
+
+  /** Takes a node through states, one after another, each for `ms`. */
+  #steps(node: number, states: readonly NodeHealth[], ms: number, then: () => void): void {
+    const [state, ...rest] = states;
+    if (state === undefined) return then();
+    this.#health[node] = state;
+    this.#timers.after(ms, () => this.#steps(node, rest, ms, then));
   }
 }
