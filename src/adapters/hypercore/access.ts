@@ -6,7 +6,7 @@ import type { HypercoreTimeouts, Log } from "./options.ts";
 import { poll } from "./pause.ts";
 import { isFull } from "./refusal.ts";
 import { type TaskWaiter, isActive } from "./task-tag.ts";
-import { type Condition, type VirDomain, toTrueConditions, toVirDomainWire } from "./wire.ts";
+import { type Condition, type VirDomain, toCondition, toVirDomainWire } from "./wire.ts";
 
 /** What every operation of the driver works with. */
 export interface ClusterAccess {
@@ -19,11 +19,11 @@ export interface ClusterAccess {
 }
 
 export async function listVms(access: ClusterAccess, signal: AbortSignal): Promise<VirDomain[]> {
-  return (await access.client.list("VirDomain", signal)).map(toVirDomainWire);
+  return access.client.list("VirDomain", toVirDomainWire, signal);
 }
 
 export async function findVm(access: ClusterAccess, uuid: string, signal: AbortSignal): Promise<VirDomain | undefined> {
-  const found = (await access.client.list(`VirDomain/${encodeURIComponent(uuid)}`, signal)).map(toVirDomainWire);
+  const found = await access.client.list(`VirDomain/${encodeURIComponent(uuid)}`, toVirDomainWire, signal);
   return found.find((vm) => vm.uuid === uuid);
 }
 
@@ -98,10 +98,15 @@ export async function taskFailed(
   return new WatcherError(full ? "cluster-full" : "task-failed", text);
 }
 
+/** Only entries with `value: true` count: the catalogue lists every condition there could be. */
+export async function listTrueConditions(access: ClusterAccess, signal: AbortSignal): Promise<Condition[]> {
+  return (await access.client.list("Condition", toCondition, signal)).filter((condition) => condition.value);
+}
+
 /** Only enriches messages, so its own failure is no news. */
 async function trueConditions(access: ClusterAccess, signal: AbortSignal): Promise<Condition[]> {
   try {
-    return toTrueConditions(await access.client.list("Condition", signal)).slice(0, 5);
+    return (await listTrueConditions(access, signal)).slice(0, 5);
   } catch (error) {
     access.log("debug", { cluster: access.cluster, err: error }, "conditions could not be read");
     return [];

@@ -1,8 +1,8 @@
 import { WatcherError } from "../../lib/errors.ts";
-import type { ClusterAccess } from "./access.ts";
+import { type ClusterAccess, listTrueConditions } from "./access.ts";
 import type { HypercoreOptions } from "./options.ts";
 import { requireNotUpdating } from "./update-status.ts";
-import { members, text, toTrueConditions, toVersion } from "./wire.ts";
+import { toLanIp, toVersion } from "./wire.ts";
 
 /** What an operator wants to know of a cluster before trusting it with changes. */
 export async function checkCluster(
@@ -11,10 +11,8 @@ export async function checkCluster(
   signal: AbortSignal,
 ): Promise<string[]> {
   const version = await readVersion(access, signal);
-  const nodes = (await access.client.list("Node", signal))
-    .map((node) => text(members(node, "Node").lanIP))
-    .filter((ip) => ip !== "");
-  const conditions = toTrueConditions(await access.client.list("Condition", signal));
+  const nodes = (await access.client.list("Node", toLanIp, signal)).filter((ip) => ip !== "");
+  const conditions = await listTrueConditions(access, signal);
   return [
     `HyperCore ${version}, ${nodes.length} node(s)`,
     ...(isSupported(version) ? [] : ["this version is older than 9.6, which is the oldest this driver is written for"]),
@@ -26,10 +24,10 @@ export async function checkCluster(
 }
 
 export async function readVersion(access: ClusterAccess, signal: AbortSignal): Promise<string> {
-  const [cluster] = await access.client.list("Cluster", signal);
-  if (cluster === undefined)
+  const [version] = await access.client.list("Cluster", toVersion, signal);
+  if (version === undefined)
     throw new WatcherError("cluster-failed", `cluster ${access.cluster} does not describe itself`);
-  return toVersion(cluster);
+  return version;
 }
 
 function isSupported(version: string): boolean {

@@ -6,7 +6,7 @@ import { pause } from "./pause.ts";
 import { explainRefusal, isFull } from "./refusal.ts";
 import { type Credentials, authFailed, openCredentials } from "./session.ts";
 import { openConnector } from "./tls.ts";
-import { type ChangeReply, toChangeReply } from "./wire.ts";
+import { type ChangeReply, UnexpectedShape, toChangeReply } from "./wire.ts";
 
 const readRounds = 3;
 
@@ -49,7 +49,12 @@ export class HypercoreClient {
   }
 
   /** GET below `/rest/v1/`: always a list, empty when the object does not exist. */
-  async list(path: string, signal: AbortSignal): Promise<readonly unknown[]> {
+  async list<T>(path: string, read: (value: unknown) => T, signal: AbortSignal): Promise<T[]> {
+    const items = await this.#readList(path, signal);
+    return this.#checked(`GET ${path}`, () => items.map(read));
+  }
+
+  async #readList(path: string, signal: AbortSignal): Promise<readonly unknown[]> {
     const failures = new Map<string, { failure: string; status: number | undefined }>();
     for (let round = 0; round < readRounds; round++) {
       if (round > 0) await pause(this.#timeouts.backoffMs * 3 ** (round - 1) * (0.75 + Math.random() / 2), signal);
@@ -194,7 +199,17 @@ export class HypercoreClient {
     if (reply.body.trim() === "") return { taskTag: "", createdUUID: "" };
     const parsed = parseJsonText(reply.body);
     if (parsed === undefined) throw this.#outcomeUnknown("its answer to a change is not JSON");
-    return toChangeReply(parsed);
+    return this.#checked("a change", () => toChangeReply(parsed));
+  }
+
+  #checked<T>(question: string, read: () => T): T {
+    try {
+      return read();
+    } catch (cause) {
+      if (!(cause instanceof UnexpectedShape)) throw cause;
+      const text = `cluster ${this.#options.cluster}: the answer to ${question} is not HyperCore REST v1 (${cause.message})`;
+      throw new WatcherError("cluster-failed", text, { cause });
+    }
   }
 
   #refused(reply: RawReply): WatcherError {

@@ -100,7 +100,8 @@ async function writeIntent(
   places: ReadonlyMap<string, SlotPlace>,
 ): Promise<VirDomain> {
   const record = parseMark(vm.tags, vm.uuid);
-  const disks = new Map<string, DiskNote>(record.disks);
+  // Notes of removed disks go: their slots may be taken by the new ones.
+  const disks = new Map<string, DiskNote>();
   for (const { disk, device } of work.keep)
     disks.set(disk.name, record.disks.get(disk.name) ?? noteDevice(vm, device, disk));
   for (const disk of work.add) {

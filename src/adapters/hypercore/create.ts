@@ -63,28 +63,32 @@ async function bringForth(run: Convergence): Promise<VirDomain> {
 
 type Sent = { readonly reply: ChangeReply } | { readonly found: VirDomain };
 
-/** Two requests would make two VMs, so a lost answer is followed by looking, twice and apart, before asking again once. */
+/**
+ * Two requests would make two VMs, so a lost answer is followed by looking, twice and apart, before asking again once.
+ * A refusal for the moment (500) may be repeated more often, after a look as well.
+ */
 async function sendCreate(run: Convergence, body: unknown): Promise<Sent> {
   const { access, context } = run;
-  for (let attempt = 1; ; attempt++) {
+  const end = Date.now() + access.timeouts.busyMs;
+  let lost = 0;
+  for (;;) {
     checkpoint(context);
     context.beforeChange();
     try {
       return { reply: await access.client.change("POST", "VirDomain", body, context.signal) };
     } catch (error) {
-      const found = isDoubtful(error) ? await lookTwice(run) : undefined;
+      const code = error instanceof WatcherError ? error.code : undefined;
+      if (code !== "cluster-outcome-unknown" && code !== "cluster-busy") throw error;
+      lost += code === "cluster-outcome-unknown" ? 1 : 0;
+      const found = await lookAgain(run, code === "cluster-busy" ? 1 : looksAfterLoss);
       if (found !== undefined) return { found };
-      if (!isDoubtful(error) || attempt === 2) throw error;
+      if (lost === 2 || Date.now() >= end) throw error;
     }
   }
 }
 
-function isDoubtful(error: unknown): boolean {
-  return error instanceof WatcherError && (error.code === "cluster-outcome-unknown" || error.code === "cluster-busy");
-}
-
-async function lookTwice(run: Convergence): Promise<VirDomain | undefined> {
-  for (let look = 0; look < looksAfterLoss; look++) {
+async function lookAgain(run: Convergence, times: number): Promise<VirDomain | undefined> {
+  for (let look = 0; look < times; look++) {
     await pause(run.access.timeouts.settleMs, run.context.signal);
     const found = await findOurs(run);
     if (found !== undefined) return found;

@@ -27,7 +27,7 @@ export async function ensureImage(transfer: Transfer): Promise<ReadyImage> {
 }
 
 async function listImages(access: ClusterAccess, signal: AbortSignal): Promise<VirtualDisk[]> {
-  return (await access.client.list("VirtualDisk", signal)).map(toVirtualDisk);
+  return access.client.list("VirtualDisk", toVirtualDisk, signal);
 }
 
 /** The finished image of this name, after waiting for one on its way and removing an upload that nobody feeds any more. */
@@ -72,9 +72,7 @@ async function removeImage({ access, signal, beforeChange }: Transfer, disk: Vir
 }
 
 async function findImage(access: ClusterAccess, uuid: string, signal: AbortSignal): Promise<VirtualDisk | undefined> {
-  return (await access.client.list(`VirtualDisk/${uuid}`, signal))
-    .map(toVirtualDisk)
-    .find((disk) => disk.uuid === uuid);
+  return (await access.client.list(`VirtualDisk/${uuid}`, toVirtualDisk, signal)).find((disk) => disk.uuid === uuid);
 }
 
 async function upload(transfer: Transfer, name: string, file: AssetFile): Promise<ReadyImage> {

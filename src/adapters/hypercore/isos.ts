@@ -26,7 +26,7 @@ export async function ensureIso(transfer: Transfer): Promise<ReadyIso> {
 }
 
 async function listIsos(access: ClusterAccess, signal: AbortSignal): Promise<Iso[]> {
-  return (await access.client.list("ISO", signal)).map(toIso);
+  return access.client.list("ISO", toIso, signal);
 }
 
 async function findReadyIso(transfer: Transfer, name: string): Promise<ReadyIso | undefined> {
@@ -53,7 +53,7 @@ async function staysUnfinished({ access, signal }: Transfer, uuid: string): Prom
 }
 
 async function findIso(access: ClusterAccess, uuid: string, signal: AbortSignal): Promise<Iso | undefined> {
-  return (await access.client.list(`ISO/${uuid}`, signal)).map(toIso).find((iso) => iso.uuid === uuid);
+  return (await access.client.list(`ISO/${uuid}`, toIso, signal)).find((iso) => iso.uuid === uuid);
 }
 
 async function removeIso(transfer: Transfer, uuid: string): Promise<void> {

@@ -145,8 +145,8 @@ export function formatMark(content: TagContent): string {
     optional("rev", mark.revision?.slice(0, shortLength)),
     optional("ci", mark.cloudInitHash?.slice(0, shortLength)),
     optional("dep", mark.deployment === undefined ? undefined : encodePart(mark.deployment)),
-    ...[...content.disks].map(([name, note]) => `kg-disk:${encodePart(name)}=${noteText(note)}`),
-    ...[...content.nics].map(([name, prefix]) => `kg-nic:${encodePart(name)}=${prefix}`),
+    ...byName(content.disks).map(([name, note]) => `kg-disk:${encodePart(name)}=${noteText(note)}`),
+    ...byName(content.nics).map(([name, prefix]) => `kg-nic:${encodePart(name)}=${prefix}`),
   ].filter((tag) => tag !== undefined);
   const manifest = content.manifestTags.map((tag) => tag.trim()).filter((tag) => tag !== "" && !isOurTag(tag));
   return [...manifest, ...marks, ...content.peopleTags].join(",");
@@ -157,6 +157,11 @@ export function ownerText(mark: Pick<OwnershipMark, "instance" | "identity">): s
   const { repository, application, resource, ordinal } = mark.identity;
   const parts = [mark.instance, repository, application, resource].map(encodePart);
   return [...parts, ...(ordinal === 0 ? [] : [String(ordinal)])].join("/");
+}
+
+/** Sorted, so that another order in the manifest leaves the tags as they are. */
+function byName<T>(notes: ReadonlyMap<string, T>): [string, T][] {
+  return [...notes].sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
 function optional(key: string, value: string | undefined): string | undefined {

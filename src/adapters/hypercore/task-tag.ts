@@ -42,9 +42,9 @@ export class TaskWaiter {
   }
 
   async #look(taskTag: string, signal: AbortSignal): Promise<TaskOutcome | undefined> {
-    const [found] = await this.#client.list(`TaskTag/${encodeURIComponent(taskTag)}`, signal);
-    if (found === undefined) return { kind: "complete" };
-    const task = toTaskStatus(found);
+    const [task] = await this.#client.list(`TaskTag/${encodeURIComponent(taskTag)}`, toTaskStatus, signal);
+    // A tag nobody remembers is over; the object tells how.
+    if (task === undefined) return { kind: "complete" };
     if (isActive(task)) return undefined;
     if (task.state === "COMPLETE") return { kind: "complete" };
     if (task.state === "ERROR") return { kind: "failed", message: describeTask(task) };

@@ -1,5 +1,3 @@
-import { WatcherError } from "../../lib/errors.ts";
-
 /**
  * The members of HyperCore REST v1 objects this driver uses, checked on arrival. Whatever else an answer holds is
  * ignored; what identifies an object must be there, or the answer is refused rather than guessed at.
@@ -77,6 +75,7 @@ export interface ChangeReply {
 
 export interface Condition {
   readonly name: string;
+  readonly value: boolean;
   readonly text: string;
 }
 
@@ -179,19 +178,23 @@ export function toChangeReply(value: unknown): ChangeReply {
   return { taskTag: text(reply.taskTag), createdUUID: text(reply.createdUUID) };
 }
 
-/** Only entries with `value: true` count: the catalogue lists every condition there could be. */
-export function toTrueConditions(values: readonly unknown[]): Condition[] {
-  return values
-    .map((value) => members(value, "Condition"))
-    .filter((condition) => condition.value === true)
-    .map((condition) => ({
-      name: text(condition.name),
-      text: text(condition.userText) || text(condition.description) || text(condition.name),
-    }));
+export function toCondition(value: unknown): Condition {
+  const condition = members(value, "Condition");
+  const name = text(condition.name);
+  return {
+    name,
+    value: condition.value === true,
+    text: text(condition.userText) || text(condition.description) || name,
+  };
 }
 
 export function toVersion(value: unknown): string {
   return text(members(value, "Cluster").icosVersion);
+}
+
+/** Address of a node, `""` when it has none. */
+export function toLanIp(value: unknown): string {
+  return text(members(value, "Node").lanIP);
 }
 
 export function members(value: unknown, what: string): Members {
@@ -223,6 +226,11 @@ function strings(value: unknown): string[] {
   return Array.isArray(value) ? value.filter((item) => typeof item === "string") : [];
 }
 
-function unexpected(what: string): WatcherError {
-  return new WatcherError("cluster-failed", `the cluster's answer is not HyperCore REST v1: unexpected ${what}`);
+/** An answer that is not what HyperCore REST v1 promises; the client says which cluster gave it to which question. */
+export class UnexpectedShape extends Error {
+  override readonly name = "UnexpectedShape";
+}
+
+function unexpected(what: string): UnexpectedShape {
+  return new UnexpectedShape(`unexpected ${what}`);
 }

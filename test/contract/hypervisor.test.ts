@@ -1,0 +1,44 @@
+import { describe } from "vitest";
+import { MiB } from "../support/desired-vm.ts";
+import { instance, openHypercoreLab } from "../support/hypercore-lab.ts";
+import { type HypervisorBench, hypervisorContract } from "./hypervisor.contract.ts";
+
+async function hypercoreBench(): Promise<HypervisorBench> {
+  const lab = await openHypercoreLab();
+  return {
+    driver: lab.driver,
+    instance,
+    image: async (name) => lab.image(name),
+    iso: async (name) => lab.iso(name),
+    cloneByHand: async (live, name) => {
+      const reply = (await lab.admin("POST", `VirDomain/${live.id}/clone`, { template: { name } })) as {
+        createdUUID: string;
+      };
+      return reply.createdUUID;
+    },
+    createByHand: async (name) => {
+      const dom = {
+        name,
+        description: "made by hand",
+        mem: 512 * MiB,
+        numVCPU: 1,
+        tags: "by-hand",
+        operatingSystem: "os_other",
+        blockDevs: [{ type: "VIRTIO_DISK", capacity: 4 * MiB }],
+        netDevs: [{ type: "VIRTIO", vlan: 0 }],
+        bootDevices: [],
+      };
+      const options = { attachGuestToolsISO: false, machineTypeKeyword: "bios" };
+      const reply = (await lab.admin("POST", "VirDomain", { dom, options })) as { createdUUID: string };
+      return reply.createdUUID;
+    },
+    ignoreShutdown: async (name) => {
+      await lab.control("POST", "virdomains", { name: `^${name}$`, ignoresShutdown: true });
+    },
+    [Symbol.asyncDispose]: async () => lab[Symbol.asyncDispose](),
+  };
+}
+
+describe("HyperCore", () => {
+  hypervisorContract(hypercoreBench);
+});
