@@ -12,7 +12,7 @@ export function checkMarkdown(markdown: string): readonly string[] {
   let open = 0;
   if (!/^<!-- kraken-gitops:plan:[^<>]* -->$/.test(lines[0] ?? "")) findings.push("the first line is not the marker");
   for (const line of lines.slice(1)) {
-    if (/[\u202A-\u202E\u2066-\u2069\u200E\u200F\u0000-\u0008\u000B-\u001F]/.test(line))
+    if (/[\p{Cc}\p{Bidi_Control}]/u.test(line))
       findings.push(`unsafe character: ${line}`);
     const ticks = /^`{3,}/.exec(line)?.[0];
     if (fence !== undefined) {
@@ -29,7 +29,7 @@ export function checkMarkdown(markdown: string): readonly string[] {
     const foreign = text.replaceAll(ownTags, "");
     if (foreign.includes("<")) findings.push(`foreign HTML: ${line}`);
     if (/(?:^|[^&\w/])[@#]\w/.test(withoutLinks(foreign))) findings.push(`mention or reference: ${line}`);
-    if (line.startsWith("|") && !/\|$/.test(line)) findings.push(`broken table row: ${line}`);
+    if (line.startsWith("|") && !line.endsWith("|")) findings.push(`broken table row: ${line}`);
   }
   if (fence !== undefined) findings.push("a fence stays open");
   if (open !== 0) findings.push(`${open} details stay open`);

@@ -1,0 +1,52 @@
+import { expect, it } from "vitest";
+import { openNoForge } from "../../src/adapters/forge/none.ts";
+import { forgeContract, type ForgeBench } from "./forge.contract.ts";
+
+const nothing = "there is no forge to read from";
+
+forgeContract("none", () => Promise.resolve(bench()), {
+  "finds the newest status of a context": nothing,
+  "writes an unchanged status once, also after a restart": nothing,
+  "writes a status once when the answer to it is lost": nothing,
+  "cuts a description to its limit by whole characters": "a log line has no limit",
+  "refuses a commit it does not know": nothing,
+  "keeps one comment and edits it": nothing,
+  "finds its comment again on the second page": nothing,
+  "leaves alone what others wrote under its marker": nothing,
+  "writes its comment again when somebody deleted it": nothing,
+  "writes one comment when the answer to it is lost": nothing,
+  "writes one comment when asked twice at the same time": nothing,
+  "lists open pull requests with head, draft and fork": nothing,
+});
+
+it("logs a status with a constant message and its facts as fields", async () => {
+  const lines: { readonly fields: object; readonly message: string }[] = [];
+  const forge = openNoForge({ log: { info: (fields, message) => lines.push({ fields, message }) } });
+  const status = {
+    context: "kraken-gitops/sync",
+    state: "success",
+    description: "Synced",
+    targetUrl: undefined,
+  } as const;
+  await forge.ensureCommitStatus("a1b2c3d", status, AbortSignal.timeout(1_000));
+  expect(lines).toEqual([{ fields: { revision: "a1b2c3d", ...status }, message: "commit status" }]);
+});
+
+function bench(): ForgeBench {
+  return {
+    open: () => openNoForge({ log: { info: () => {} } }),
+    newCommit: () => Promise.resolve("a".repeat(40)),
+    newPullRequest: () => Promise.resolve({ number: 1, head: "b".repeat(40) }),
+    closePullRequest: unused,
+    commentAsOther: unused,
+    listComments: unused,
+    deleteOwnComments: unused,
+    listStatuses: unused,
+    loseAnswerOnce: unused,
+    close: () => Promise.resolve(),
+  };
+}
+
+function unused(): Promise<never> {
+  return Promise.reject(new Error(nothing));
+}

@@ -1,0 +1,132 @@
+import { readFile } from "node:fs/promises";
+import { Ajv2020 } from "ajv/dist/2020.js";
+import { beforeAll, describe, expect, it } from "vitest";
+import { renderHistory } from "../../src/report/history.ts";
+import { planToJson } from "../../src/report/json.ts";
+import { renderPlanText } from "../../src/report/terminal.ts";
+import { aChange, anOperation, aPlan } from "../support/build-plan.ts";
+import { examples } from "./examples.ts";
+
+describe("planToJson", () => {
+  let accepts: (value: unknown) => readonly string[];
+  beforeAll(async () => {
+    const schema = JSON.parse(
+      await readFile(new URL("../../config/plan.schema.json", import.meta.url), "utf8"),
+    ) as object;
+    const validate = new Ajv2020({ strict: true, allErrors: true }).compile(schema);
+    accepts = (value) =>
+      validate(JSON.parse(JSON.stringify(value)))
+        ? []
+        : (validate.errors ?? []).map((error) => `${error.instancePath} ${error.message}`);
+  });
+
+  it.each(examples)("gives what the schema describes: $name", ({ plan }) => {
+    expect(accepts(planToJson(plan))).toEqual([]);
+  });
+
+  it("is refused by the schema when a member is missing or of the wrong kind", () => {
+    expect(accepts({ ...planToJson(aPlan()), operations: undefined })).not.toEqual([]);
+    expect(accepts({ ...planToJson(aPlan()), schemaVersion: 2 })).not.toEqual([]);
+  });
+
+  it("counts what there is to do", () => {
+    expect(planToJson(aPlan({ operations: [anOperation({ kind: "create", virdomain: "web" })] }))).toMatchObject({
+      schemaVersion: 1,
+      changes: true,
+      summary: { create: 1, update: 0, reboots: 0 },
+    });
+  });
+});
+
+describe("renderPlanText", () => {
+  it("ends with what `terraform plan` readers look for", () => {
+    expect(renderPlanText(aPlan(), { colour: false })).toBe("No changes. Live state is as desired.");
+    expect(renderPlanText(aPlan({ offline: true }), { colour: false })).toBe("No changes.");
+  });
+
+  it("shows each kind of operation with its sign", () => {
+    const operations = [
+      anOperation({ kind: "create", virdomain: "a" }),
+      anOperation({
+        kind: "update",
+        virdomain: "b",
+        disruption: "reboot",
+        changes: [
+          aChange("memory", "4 GiB", "8 GiB", { disruption: "reboot" }),
+          aChange("description", "", "web", { origin: "drift" }),
+        ],
+      }),
+      anOperation({ kind: "replace", virdomain: "c", disks: [{ name: "root", capacityBytes: 1_000_000_000 }] }),
+      anOperation({ kind: "delete", virdomain: "d" }),
+      anOperation({
+        kind: "start",
+        virdomain: "e",
+        changes: [aChange("state", "shutoff", "running", { kind: "power" })],
+      }),
+      anOperation({ kind: "stop", virdomain: "f", adopt: true }),
+    ];
+    expect(renderPlanText(aPlan({ operations }), { colour: false }).split("\n")).toEqual([
+      "store-101",
+      "  three-tier-webapp",
+      "  + a will be created",
+      "  ~ b will be updated, with a reboot",
+      "        memory:      4 GiB -> 8 GiB  # reboot",
+      '        description: "" -> web  # drift',
+      "-/+ c will be replaced, its disks are made anew",
+      "        disk root: 1 GB  # data-loss",
+      "  - d will be deleted, with its disks",
+      "  ▶ e will be started",
+      "        state: shutoff -> running",
+      "  ■ f will be shut down (taken over: it was not managed before)",
+      "",
+      "Plan: 1 to create, 1 to update (1 reboot), 1 to replace, 1 to delete, 1 to start, 1 to stop.",
+    ]);
+  });
+
+  it("colours only when asked, and lets no escape sequence of a manifest through", () => {
+    const operations = [anOperation({ kind: "create", virdomain: "a\u001B[31m\u202Eb\nc" })];
+    const plain = renderPlanText(aPlan({ operations }), { colour: false });
+    expect(plain).not.toContain("\u001B");
+    expect(plain).toContain("a⟨U+001B⟩[31m⟨U+202E⟩b⏎c will be created");
+    expect(renderPlanText(aPlan({ operations }), { colour: true })).toContain("\u001B[32m  +\u001B[0m");
+  });
+
+  it("cuts long values to the width of the terminal and keeps the remark", () => {
+    const operations = [
+      anOperation({
+        kind: "update",
+        virdomain: "a",
+        changes: [aChange("description", "x".repeat(200), "y", { disruption: "reboot" })],
+      }),
+    ];
+    const line = renderPlanText(aPlan({ operations }), { colour: false, width: 40 })
+      .split("\n")
+      .find((text) => text.includes("description"));
+    expect(line).toBe(`        description: ${"x".repeat(18)}…  # reboot`);
+  });
+});
+
+describe("renderHistory", () => {
+  it("shows one line for each sync", () => {
+    const nowMs = Date.UTC(2026, 10, 22, 12);
+    const entry = {
+      revision: "a1b2c3d4e5f6",
+      author: "Ada",
+      subject: "Give web more memory",
+      startedAtMs: nowMs - 3_600_000 - 192_000,
+      finishedAtMs: nowMs - 3_600_000,
+      verdict: { state: "success", description: "Synced" },
+      returnsTo: undefined,
+      applications: ["web", "db"],
+      operations: [{ outcome: "done" }, { outcome: "failed" }],
+    };
+    expect(
+      renderHistory([entry, { ...entry, revision: "9f8e7d6c", returnsTo: "a1b2c3d4" }], nowMs).split("\n"),
+    ).toEqual([
+      "COMMIT   WHEN        RESULT    TOOK    OPERATIONS  APPLICATIONS  AUTHOR  SUBJECT",
+      "a1b2c3d  1 hour ago  success  3m12s  2 (1 failed)  web and db    Ada     Give web more memory",
+      "9f8e7d6  1 hour ago  success  3m12s  2 (1 failed)  web and db    Ada     Give web more memory (returns to a1b2c3d)",
+    ]);
+    expect(renderHistory([], nowMs)).toBe("No syncs yet.");
+  });
+});

@@ -1,0 +1,135 @@
+import { execFile } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { openGithub } from "../../src/adapters/forge/github.ts";
+import { type ForgeSimulator, startForgeSimulator } from "../../src/simulator/forge/simulator.ts";
+import type { ForgeBench } from "../contract/forge.contract.ts";
+
+const run = promisify(execFile);
+const owner = "acme";
+const name = "fleet";
+
+/** The GitHub adapter on a simulated forge with a real git repository in it. */
+export async function startGithubBench(): Promise<ForgeBench & { readonly apiUrl: string }> {
+  const dataDir = await mkdtemp(join(tmpdir(), "forge-contract-"));
+  const simulator = await startForgeSimulator({
+    dataDir: join(dataDir, "forge"),
+    repositories: [{ owner, name }],
+    rateLimits: { primary: 100_000 },
+  });
+  const clone = join(dataDir, "clone");
+  const git = gitIn(clone);
+  await run("git", ["init", "--quiet", "--initial-branch=main", clone]);
+  const bot = call(simulator, "bot-token");
+  const alice = call(simulator, "alice-token");
+  let serial = 0;
+
+  const commit = async (branch: string): Promise<string> => {
+    serial += 1;
+    await git("checkout", "--quiet", "-B", branch);
+    await git("commit", "--quiet", "--allow-empty", "--message", `commit ${serial}`);
+    return git("rev-parse", "HEAD");
+  };
+  const push = (user: string, repository: string, branch: string): Promise<string> =>
+    git("push", "--quiet", "--force", withUser(simulator.url, user, repository), branch);
+
+  await commit("main");
+  await push("kraken-bot:bot-token", `${owner}/${name}`, "main");
+  await alice("POST", `/repos/${owner}/${name}/forks`, {});
+
+  return {
+    apiUrl: simulator.apiUrl,
+    open: () =>
+      openGithub({
+        apiUrl: simulator.apiUrl,
+        owner,
+        repository: name,
+        token: () => Promise.resolve("bot-token"),
+        timeoutMs: 10_000,
+      }),
+    async newCommit() {
+      const revision = await commit(`work-${serial}`);
+      await push("kraken-bot:bot-token", `${owner}/${name}`, `work-${serial - 1}`);
+      return revision;
+    },
+    async newPullRequest(options = {}) {
+      const branch = `topic-${serial}`;
+      await git("checkout", "--quiet", "main");
+      const head = await commit(branch);
+      const fork = options.fork === true;
+      await push(fork ? "alice:alice-token" : "kraken-bot:bot-token", `${fork ? "alice" : owner}/${name}`, branch);
+      const body = {
+        title: branch,
+        head: fork ? `alice:${branch}` : branch,
+        base: "main",
+        draft: options.draft === true,
+      };
+      const pull = (await alice("POST", `/repos/${owner}/${name}/pulls`, body)) as { number: number };
+      return { number: pull.number, head };
+    },
+    async closePullRequest(number) {
+      await alice("PATCH", `/repos/${owner}/${name}/pulls/${number}`, { state: "closed" });
+    },
+    async commentAsOther(number, body) {
+      await alice("POST", `/repos/${owner}/${name}/issues/${number}/comments`, { body });
+    },
+    async listComments(number) {
+      const pages = [1, 2].map((page) =>
+        alice("GET", `/repos/${owner}/${name}/issues/${number}/comments?per_page=100&page=${page}`),
+      );
+      const comments = (await Promise.all(pages)).flat() as { user: { login: string }; body: string }[];
+      return comments.map((comment) => ({ author: comment.user.login, body: comment.body }));
+    },
+    async deleteOwnComments(number) {
+      const path = `/repos/${owner}/${name}/issues`;
+      const comments = (await bot("GET", `${path}/${number}/comments`)) as { id: number; user: { login: string } }[];
+      for (const { id, user } of comments)
+        if (user.login === "kraken-bot") await bot("DELETE", `${path}/comments/${id}`);
+    },
+    async listStatuses(revision) {
+      const answer = await fetch(`${simulator.url}/_simulator/statuses?sha=${revision}`);
+      return (await answer.json()) as { context: string; description: string }[];
+    },
+    async loseAnswerOnce(method, path) {
+      const fault = { kind: "drop-after", match: { method, path }, times: 1 };
+      await fetch(`${simulator.url}/_simulator/faults`, { method: "POST", body: JSON.stringify(fault) });
+    },
+    async close() {
+      await simulator.close();
+      await rm(dataDir, { recursive: true, force: true });
+    },
+  };
+}
+
+function gitIn(cwd: string): (...args: readonly string[]) => Promise<string> {
+  const identity = { NAME: "Test", EMAIL: "test@example.invalid" };
+  const env = {
+    ...process.env,
+    GIT_CONFIG_GLOBAL: "/dev/null",
+    GIT_CONFIG_NOSYSTEM: "1",
+    GIT_TERMINAL_PROMPT: "0",
+    GIT_AUTHOR_NAME: identity.NAME,
+    GIT_AUTHOR_EMAIL: identity.EMAIL,
+    GIT_COMMITTER_NAME: identity.NAME,
+    GIT_COMMITTER_EMAIL: identity.EMAIL,
+  };
+  return async (...args) => (await run("git", ["-C", cwd, ...args], { env })).stdout.trim();
+}
+
+function withUser(url: string, user: string, repository: string): string {
+  return `${url.replace("://", `://${user}@`)}/${repository}.git`;
+}
+
+function call(simulator: ForgeSimulator, token: string) {
+  return async (method: string, path: string, body?: object): Promise<unknown> => {
+    const answer = await fetch(`${simulator.apiUrl}${path}`, {
+      method,
+      headers: { authorization: `Bearer ${token}`, "user-agent": "test", "content-type": "application/json" },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`);
+    return answer.status === 204 ? undefined : answer.json();
+  };
+}
