@@ -31,6 +31,7 @@ class MirroredAssetStore implements AssetStore, AsyncDisposable {
   }
 
   async describe(asset: DesiredAsset, cluster: string, signal: AbortSignal): Promise<AssetDescription> {
+    signal.throwIfAborted();
     const source = locateAsset(asset, cluster, this.#options);
     if (source.place.kind === "file") {
       const file = await findLocal(source, source.place);
@@ -50,6 +51,7 @@ class MirroredAssetStore implements AssetStore, AsyncDisposable {
     signal: AbortSignal,
     progress: (doneBytes: number, totalBytes: number) => void = () => {},
   ): Promise<AssetFile> {
+    signal.throwIfAborted();
     const source = locateAsset(asset, cluster, this.#options);
     const { place } = source;
     if (place.kind === "http") return this.#fetchRemote(source, place.url, signal, progress);
@@ -70,6 +72,7 @@ class MirroredAssetStore implements AssetStore, AsyncDisposable {
     progress: (doneBytes: number, totalBytes: number) => void,
   ): Promise<AssetFile> {
     const facts = await this.#http.describe(source, url, signal);
+    if (facts.sizeBytes !== undefined) this.#requireSize(source, facts.sizeBytes);
     const key = versionKey(source, facts);
     const path = join(this.#options.cacheDir, `${key.slice(0, 32)}.${source.asset.format}`);
     const work = async (inner: AbortSignal, tell: (text: string) => void): Promise<AssetFile> => {

@@ -1,0 +1,302 @@
+import { createHash } from "node:crypto";
+import { mkdir, mkdtemp, readFile, readdir, rm, symlink, utimes, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { describe, expect, it } from "vitest";
+import { openAssetStore } from "../../src/adapters/assets/asset-store.ts";
+import type { AssetStoreOptions } from "../../src/adapters/assets/options.ts";
+import type { DesiredAsset } from "../../src/fleet/desired-state.ts";
+import {
+  type Page,
+  filePage,
+  rangesOnlyPage,
+  redirectPage,
+  startWebServer,
+  statusPage,
+} from "../support/web-server.ts";
+import { type AssetBench, assetStoreContract } from "./asset-store.contract.ts";
+
+const signal = (): AbortSignal => AbortSignal.timeout(10_000);
+
+function assetAt(url: string, name = "debian"): DesiredAsset {
+  return { name, type: "virtual_disk", format: "raw", url, id: "abc" };
+}
+
+interface Folder extends AsyncDisposable {
+  readonly path: string;
+}
+
+async function temporaryFolder(): Promise<Folder> {
+  const path = await mkdtemp(join(tmpdir(), "assets-"));
+  return { path, [Symbol.asyncDispose]: async () => rm(path, { recursive: true, force: true }) };
+}
+
+async function webBench(): Promise<AssetBench> {
+  const folder = await temporaryFolder();
+  const pages: Record<string, Page> = {};
+  const server = await startWebServer(pages);
+  const store = await openAssetStore({ cacheDir: join(folder.path, "cache"), mirrors: [], allowHttp: true });
+  return {
+    store,
+    publish: async (name, content, fragment = "") => {
+      pages[`/${name}.img`] = filePage(content, { etag: `"${createHash("sha256").update(content).digest("hex")}"` });
+      return assetAt(`${server.origin}/${name}.img${fragment}`, name);
+    },
+    missing: () => assetAt(`${server.origin}/gone.img`, "gone"),
+    [Symbol.asyncDispose]: async () => {
+      await store[Symbol.asyncDispose]();
+      await server[Symbol.asyncDispose]();
+      await folder[Symbol.asyncDispose]();
+    },
+  };
+}
+
+async function localBench(): Promise<AssetBench> {
+  const folder = await temporaryFolder();
+  const images = join(folder.path, "images");
+  await mkdir(images);
+  const mirrors = [{ prefix: "https://images.example/", to: pathToFileURL(`${images}/`).href }];
+  const store = await openAssetStore({ cacheDir: join(folder.path, "cache"), mirrors, allowHttp: false });
+  return {
+    store,
+    publish: async (name, content, fragment = "") => {
+      await writeFile(join(images, `${name}.img`), content);
+      return assetAt(`https://images.example/${name}.img${fragment}`, name);
+    },
+    missing: () => assetAt("https://images.example/gone.img", "gone"),
+    [Symbol.asyncDispose]: async () => {
+      await store[Symbol.asyncDispose]();
+      await folder[Symbol.asyncDispose]();
+    },
+  };
+}
+
+describe("assets from the web", () => {
+  assetStoreContract(webBench);
+});
+
+describe("assets from a local mirror", () => {
+  assetStoreContract(localBench);
+});
+
+async function withStore(
+  options: Partial<AssetStoreOptions>,
+  pages: Readonly<Record<string, Page>>,
+  body: (
+    origin: string,
+    asked: string[],
+    store: Awaited<ReturnType<typeof openAssetStore>>,
+    folder: string,
+  ) => Promise<void>,
+): Promise<void> {
+  await using folder = await temporaryFolder();
+  await using server = await startWebServer(pages);
+  await using store = await openAssetStore({
+    cacheDir: join(folder.path, "cache"),
+    mirrors: [],
+    allowHttp: true,
+    ...options,
+  });
+  await body(server.origin, server.asked, store, folder.path);
+}
+
+it("downloads a content once, also after a restart, and keeps nothing half", async () => {
+  await withStore(
+    {},
+    { "/a.img": filePage(Buffer.alloc(50_000, "a"), { etag: '"1"' }) },
+    async (origin, asked, store, folder) => {
+      const asset = assetAt(`${origin}/a.img`);
+      await Promise.all([store.fetch(asset, "lab", signal()), store.fetch(asset, "store-2", signal())]);
+      await store.fetch(asset, "lab", signal());
+      await using again = await openAssetStore({ cacheDir: join(folder, "cache"), mirrors: [], allowHttp: true });
+      await again.fetch(asset, "lab", signal());
+      expect(asked.filter((call) => call.startsWith("GET"))).toEqual(["GET /a.img"]);
+      expect(await readdir(join(folder, "cache"))).toHaveLength(1);
+    },
+  );
+});
+
+it("keeps nothing of a download that broke off, came short, or is not what its hash says", async () => {
+  const pages = {
+    "/broken.img": ((message, response) => {
+      response.writeHead(200, { "content-length": "1000" });
+      if (message.method === "HEAD") response.end();
+      else response.write("half", () => response.socket?.destroy());
+    }) satisfies Page,
+    "/other.img": filePage(Buffer.from("not it")),
+  };
+  await withStore({}, pages, async (origin, _asked, store, folder) => {
+    await expect(store.fetch(assetAt(`${origin}/broken.img`), "lab", signal())).rejects.toMatchObject({
+      code: "asset-unavailable",
+      retry: "transient",
+    });
+    await expect(
+      store.fetch(assetAt(`${origin}/other.img#sha256=${"0".repeat(64)}`), "lab", signal()),
+    ).rejects.toMatchObject({ code: "asset-corrupt" });
+    expect(await readdir(join(folder, "cache"))).toEqual([]);
+  });
+});
+
+it("removes leftovers of crashed downloads when they are old enough", async () => {
+  await using folder = await temporaryFolder();
+  const [old, young] = [join(folder.path, "old.part"), join(folder.path, "young.part")];
+  await Promise.all([writeFile(old, "x"), writeFile(young, "x")]);
+  await utimes(old, 1, 1);
+  await using store = await openAssetStore({ cacheDir: folder.path, mirrors: [], allowHttp: true });
+  expect(store).toBeDefined();
+  expect(await readdir(folder.path)).toEqual(["young.part"]);
+});
+
+it("asks servers that do not know HEAD for one byte", async () => {
+  await withStore({}, { "/a.img": rangesOnlyPage(Buffer.alloc(700)) }, async (origin, _asked, store) => {
+    expect(await store.describe(assetAt(`${origin}/a.img`), "lab", signal())).toMatchObject({ sizeBytes: 700 });
+    expect(await store.fetch(assetAt(`${origin}/a.img`), "lab", signal())).toMatchObject({ sizeBytes: 700 });
+  });
+});
+
+it("follows a few redirects and no endless ones", async () => {
+  const pages = {
+    "/a.img": redirectPage("/b.img"),
+    "/b.img": filePage(Buffer.from("here")),
+    "/loop.img": redirectPage("/loop.img"),
+    "/file.img": redirectPage("file:///etc/passwd"),
+  };
+  await withStore({}, pages, async (origin, _asked, store) => {
+    expect((await readFile((await store.fetch(assetAt(`${origin}/a.img`), "lab", signal())).path)).toString()).toBe(
+      "here",
+    );
+    await expect(store.describe(assetAt(`${origin}/loop.img`), "lab", signal())).rejects.toMatchObject({
+      code: "asset-unavailable",
+    });
+    await expect(store.describe(assetAt(`${origin}/file.img`), "lab", signal())).rejects.toMatchObject({
+      code: "asset-refused",
+    });
+  });
+});
+
+const statuses: readonly [number, string][] = [
+  [404, "asset-missing"],
+  [410, "asset-missing"],
+  [401, "asset-refused"],
+  [403, "asset-refused"],
+  [429, "asset-unavailable"],
+  [500, "asset-unavailable"],
+  [503, "asset-unavailable"],
+];
+for (const [status, code] of statuses) {
+  it(`says ${code} when the server answers ${status}`, async () => {
+    await withStore({}, { "/a.img": statusPage(status) }, async (origin, _asked, store) => {
+      await expect(store.fetch(assetAt(`${origin}/a.img`), "lab", signal())).rejects.toMatchObject({ code });
+    });
+  });
+}
+
+it("gives up on a server that accepts and never answers", async () => {
+  await withStore({ stallMs: 150 }, { "/a.img": () => {} }, async (origin, _asked, store) => {
+    await expect(store.describe(assetAt(`${origin}/a.img`), "lab", signal())).rejects.toMatchObject({
+      code: "asset-unavailable",
+    });
+  });
+});
+
+it("refuses metadata and link-local addresses, whatever the configuration, also behind a redirect", async () => {
+  const pages = { "/a.img": redirectPage("http://169.254.169.254/latest/meta-data/") };
+  await withStore(
+    { mirrors: [{ prefix: "https://m.example/", to: "http://[fd00:ec2::254]/" }] },
+    pages,
+    async (origin, _asked, store) => {
+      for (const url of [
+        "http://169.254.169.254/x.img",
+        "http://[::ffff:169.254.1.1]/x.img",
+        "http://[fe80::1]/x.img",
+        `${origin}/a.img`,
+        "https://m.example/x.img",
+      ]) {
+        await expect(store.describe(assetAt(url), "lab", signal())).rejects.toMatchObject({ code: "asset-refused" });
+      }
+    },
+  );
+});
+
+it("refuses private addresses of manifests where told to, by name too, and lets mirrors use them", async () => {
+  const pages = { "/a.img": filePage(Buffer.from("x")) };
+  await withStore({ denyPrivate: true }, pages, async (origin, asked, store) => {
+    const byName = origin.replace("127.0.0.1", "localhost");
+    for (const url of [`${origin}/a.img`, `${byName}/a.img`]) {
+      await expect(store.describe(assetAt(url), "lab", signal())).rejects.toMatchObject({ code: "asset-refused" });
+    }
+    expect(asked).toEqual([]);
+    const mirrors = [{ prefix: "https://far.example/", to: `${origin}/` }];
+    await withStore({ denyPrivate: true, mirrors }, {}, async (_origin, _asked, mirrored) => {
+      expect(await mirrored.describe(assetAt("https://far.example/a.img"), "lab", signal())).toMatchObject({
+        sizeBytes: 1,
+      });
+    });
+  });
+});
+
+it("refuses http, file and other URLs in manifests unless http is allowed", async () => {
+  await withStore({ allowHttp: false }, {}, async (origin, asked, store) => {
+    for (const url of [`${origin}/a.img`, "file:///etc/passwd", "ftp://images.example/a.img", "a.img"]) {
+      await expect(store.describe(assetAt(url), "lab", signal())).rejects.toMatchObject({ code: "asset-refused" });
+    }
+    expect(asked).toEqual([]);
+  });
+});
+
+it("refuses what is larger than the limit before fetching it", async () => {
+  await withStore({ maxBytes: 10 }, { "/a.img": filePage(Buffer.alloc(11)) }, async (origin, asked, store) => {
+    await expect(store.describe(assetAt(`${origin}/a.img`), "lab", signal())).rejects.toMatchObject({
+      code: "asset-refused",
+    });
+    await expect(store.fetch(assetAt(`${origin}/a.img`), "lab", signal())).rejects.toMatchObject({
+      code: "asset-refused",
+    });
+    expect(asked.filter((call) => call.startsWith("GET"))).toEqual([]);
+  });
+});
+
+it("prefers a cluster's own mirror, then the longest prefix", async () => {
+  await using folder = await temporaryFolder();
+  const to = async (name: string): Promise<string> => {
+    await mkdir(join(folder.path, name, "deep"), { recursive: true });
+    await writeFile(join(folder.path, name, "a.img"), name);
+    await writeFile(join(folder.path, name, "deep", "a.img"), name);
+    return pathToFileURL(`${join(folder.path, name)}/`).href;
+  };
+  const mirrors = [
+    { prefix: "https://far.example/", to: await to("all") },
+    { prefix: "https://far.example/deep/", to: await to("deep") },
+    { prefix: "https://far.example/", to: await to("store"), clusters: ["store-1"] },
+  ];
+  await using store = await openAssetStore({ cacheDir: join(folder.path, "cache"), mirrors, allowHttp: false });
+  const read = async (url: string, cluster: string): Promise<string> =>
+    (await readFile((await store.fetch(assetAt(url), cluster, signal())).path)).toString();
+  expect(await read("https://far.example/a.img", "lab")).toBe("all");
+  expect(await read("https://far.example/deep/a.img", "lab")).toBe("deep");
+  expect(await read("https://far.example/deep/a.img", "store-1")).toBe("store");
+});
+
+it("never leaves the folder of a local mirror", async () => {
+  await using folder = await temporaryFolder();
+  await mkdir(join(folder.path, "images"));
+  await writeFile(join(folder.path, "secret"), "secret");
+  await symlink(join(folder.path, "secret"), join(folder.path, "images", "link.img"));
+  const mirrors = [{ prefix: "https://far.example/", to: pathToFileURL(`${join(folder.path, "images")}/`).href }];
+  await using store = await openAssetStore({ cacheDir: join(folder.path, "cache"), mirrors, allowHttp: false });
+  for (const tail of ["../secret", "%2e%2e/secret", "..%2fsecret", "link.img", "", "%ff"]) {
+    await expect(store.fetch(assetAt(`https://far.example/${tail}`), "lab", signal())).rejects.toMatchObject({
+      code: "asset-refused",
+    });
+  }
+});
+
+it("shows no credentials of a URL in its errors", async () => {
+  await withStore({}, { "/a.img": statusPage(403) }, async (origin, _asked, store) => {
+    const url = `${origin.replace("//", "//user:planted-secret@")}/a.img?token=planted-secret`;
+    const error: unknown = await store.describe(assetAt(url), "lab", signal()).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ code: "asset-refused" });
+    expect(String(error)).not.toContain("planted-secret");
+  });
+});
