@@ -392,11 +392,12 @@ describe("instances", () => {
     expect(vmsOf(deploy(application("a"), { instances: { "a-vm": 1 } }))[0]?.identity.ordinal).toBe(0);
   });
 
+  const renamed = (resources: readonly Cells[], renamed_from: Cells, instances: Cells = {}): unknown =>
+    vmsOf(deploy(application("a", { resources }), { renamed_from, instances })).map(({ formerIdentities }) =>
+      formerIdentities.map(({ application: of, resource: old, ordinal }) => `${of}/${old}#${ordinal}`),
+    );
+
   it("know what they were called before", () => {
-    const renamed = (resources: readonly Cells[], renamed_from: Cells, instances: Cells = {}): unknown =>
-      vmsOf(deploy(application("a", { resources }), { renamed_from, instances })).map(({ formerIdentities }) =>
-        formerIdentities.map(({ application: of, resource: old, ordinal }) => `${of}/${old}#${ordinal}`),
-      );
     expect(renamed([resource("new")], { new: "old" })).toEqual([["a/old#0"]]);
     expect(renamed([resource("new")], { new: "shop/old" })).toEqual([["shop/old#0"]]);
     expect(renamed([resource("c")], { c: "b", b: "a" })).toEqual([["a/b#0", "a/a#0"]]);
@@ -490,8 +491,9 @@ it("rounds memory up to whole MiB, and hashes what a disk is made from", () => {
   });
 });
 
+const hashOf = (text: string): string | undefined => build([text]).targets.get("west-1/a")?.hash;
+
 describe("the hash of a target", () => {
-  const hashOf = (text: string): string | undefined => build([text]).targets.get("west-1/a")?.hash;
   const base = application("a");
 
   it("is the same for the same content written in another way", () => {

@@ -1,5 +1,5 @@
 import { readFileSync, readdirSync } from "node:fs";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { stringify } from "yaml";
 import type { ApplicationDocument, ClusterGroupDocument, DeploymentDocument } from "./document.ts";
@@ -523,8 +523,9 @@ describe("what a broken file still tells", () => {
   });
 });
 
+const strictCodes = (text: string): readonly string[] => codesOf(parseManifest("a.yaml", text, { strict: true }));
+
 describe("strict", () => {
-  const strictCodes = (text: string): readonly string[] => codesOf(parseManifest("a.yaml", text, { strict: true }));
   const exact = {
     cpu: 1,
     memory: "1073741824",
