@@ -1,4 +1,4 @@
-import { checkBody, isRecord } from "../body.ts";
+import { checkBody } from "../body.ts";
 import { requestShutdown } from "../guests.ts";
 import { powerWork } from "../power.ts";
 import { badRequest, notNow } from "../refusal.ts";
@@ -16,8 +16,9 @@ function create({ state, tasks, body, context }: ApiRequest): Reply {
   return accepted(tasks.start({ kind: "vm-create", vm, dom, options }, vm, [vm], context), vm);
 }
 
-function change({ state, tasks, body, context, ...request }: ApiRequest): Reply {
-  const vm = state.getVirDomain(request.params[0] ?? "");
+function change(request: ApiRequest): Reply {
+  const { state, tasks, body, context } = request;
+  const vm = state.getVirDomain(param(request));
   const changes = checkBody(body, state.contract.virDomainPatch) as VirDomainPatch;
   tasks.ensureFree(vm.uuid);
   checkVirDomainPatch(state, vm, changes);
@@ -32,20 +33,26 @@ function remove(request: ApiRequest): Reply {
 }
 
 /** A list of actions; the tag is the last one's. Nothing happens when any of them is impossible. */
-function act({ state, tasks, body, context }: ApiRequest): Reply {
+function act(request: ApiRequest): Reply {
+  const { state, tasks, body } = request;
   if (!Array.isArray(body)) throw badRequest("VirDomainAction must be a list");
   const actions = body.map((item: unknown) => checkBody(item, state.contract.action) as unknown as PowerAction);
   const works = actions.map((action) => ({ vm: action.virDomainUUID, work: powerWork(state, action) }));
   tasks.ensureFree(...works.map(({ vm }) => vm));
   let taskTag = "";
-  for (const { vm, work } of works) taskTag = perform(vm, work);
+  for (const { vm, work } of works) taskTag = perform(request, vm, work);
   return accepted(taskTag);
+}
 
-  function perform(vm: string, work: Work | undefined): string {
-    if (work !== undefined) return tasks.start(work, vm, [vm], context);
-    requestShutdown(state, vm);
-    return "";
-  }
+function perform({ state, tasks, context }: ApiRequest, vm: string, work: Work | undefined): string {
+  if (work !== undefined) return tasks.start(work, vm, [vm], context);
+  requestShutdown(state, vm);
+  return "";
+}
+
+/** The call is in the contract and fails; LIVEMIGRATE is the one that works. */
+function refuseMigrate(): never {
+  throw notNow();
 }
 
 function clone(request: ApiRequest): Reply {
@@ -64,13 +71,7 @@ export const virDomainRoutes: readonly Route[] = [
   { method: "GET", path: "VirDomain/*", handle: (request) => json(request.state.virdomains.oneJson(param(request))) },
   { method: "POST", path: "VirDomain", handle: create },
   { method: "POST", path: "VirDomain/action", handle: act },
-  {
-    method: "POST",
-    path: "VirDomain/migrate",
-    handle: ({ body }) => {
-      throw isRecord(body) ? notNow() : badRequest("VirDomainMigrate must be an object");
-    },
-  },
+  { method: "POST", path: "VirDomain/migrate", handle: refuseMigrate },
   { method: "POST", path: "VirDomain/*/clone", handle: clone },
   { method: "PATCH", path: "VirDomain/*", handle: change },
   { method: "DELETE", path: "VirDomain/*", handle: remove },
