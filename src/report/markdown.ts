@@ -160,7 +160,7 @@ function renderCutNotice(input: PlanCommentInput, omitted: number): string {
 
 function renderFooter(input: PlanCommentInput): string {
   const facts = [
-    `head ${code(shortRevision(input.head))} merged with ${code(input.baseBranch)} at ${code(shortRevision(input.base))}`,
+    `merge of head ${code(shortRevision(input.head))} into ${code(input.baseBranch)} at ${code(shortRevision(input.base))}`,
     formatTime(input.nowMs),
     ...(input.plan.id === "" ? [] : [`plan ${code(input.plan.id.slice(0, 12))}`]),
     `kraken-gitops ${sentence(input.version)}${input.instance === "kraken-gitops" ? "" : ` (${code(input.instance)})`}`,

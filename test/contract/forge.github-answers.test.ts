@@ -1,5 +1,5 @@
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, connect } from "node:net";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type GithubOptions, openGithub } from "../../src/adapters/forge/github.ts";
@@ -310,6 +310,40 @@ describe("check", () => {
       ],
     });
   });
+});
+
+it("goes through a proxy and keeps the proxy's password out of its errors", async () => {
+  stub.expect(listed, { status: 200, body: [] });
+  const seen: (string | undefined)[] = [];
+  const proxy = createServer();
+  proxy.on("connect", (request, client) => {
+    seen.push(request.headers["proxy-authorization"]);
+    const [host = "", port = ""] = (request.url ?? "").split(":");
+    const upstream = connect(Number(port), host, () => {
+      client.write("HTTP/1.1 200 Connection established\r\n\r\n");
+      upstream.pipe(client).pipe(upstream);
+    });
+    upstream.on("error", () => client.destroy());
+    client.on("error", () => upstream.destroy());
+  });
+  await new Promise<void>((resolve) => {
+    proxy.listen(0, "127.0.0.1", resolve);
+  });
+  const address = `ada:pr0xy-secret@127.0.0.1:${(proxy.address() as AddressInfo).port}`;
+  await open({ proxy: `http://${address}` }).findCommitStatus(sha, "x", signal);
+  expect(seen).toEqual([`Basic ${Buffer.from("ada:pr0xy-secret").toString("base64")}`]);
+  proxy.close();
+  const nowhere = await failure(
+    open({ proxy: "http://ada:pr0xy-secret@127.0.0.1:1" }).findCommitStatus(sha, "x", signal),
+  );
+  expect(nowhere.code).toBe("forge-unreachable");
+  expect(`${nowhere.message}${String(nowhere.cause)}`).not.toContain("pr0xy-secret");
+});
+
+it("says which caFile cannot be read", async () => {
+  const error = await failure(open({ caFile: "/nowhere/ca.pem" }).findCommitStatus(sha, "x", signal));
+  expect(error).toMatchObject({ code: "config-invalid" });
+  expect(error.message).toContain("/nowhere/ca.pem");
 });
 
 it("fails with the reason when nobody listens", async () => {

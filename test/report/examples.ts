@@ -26,7 +26,7 @@ export function commentInput(plan: Plan, extras: Partial<PlanCommentInput> = {})
     linkToFile: (file, line) => `https://github.example/acme/fleet/blob/a1b2c3d/${file}#L${line}`,
     nowMs: Date.UTC(2026, 10, 22, 9, 30),
     version: "0.1.0",
-    fullPlan: "kraken-gitops plan --pull-request 7",
+    fullPlan: "kraken-gitops plan --revision a1b2c3d",
     limitChars: 60_000,
     ...extras,
   };

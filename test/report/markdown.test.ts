@@ -149,7 +149,7 @@ describe("renderPlanComment", () => {
       /\*\*Cut to fit:\*\* \d+ entries did not fit into this comment\. The whole plan: `kraken-gitops plan/,
     );
     expect(text).toMatch(/# … and \d+ more VMs/);
-    expect(text).toContain("head `a1b2c3d` merged with `main` at `9f8e7d6`");
+    expect(text).toContain("merge of head `a1b2c3d` into `main` at `9f8e7d6`");
   });
 
   it("fits 500 VMs that differ on every one of 100 clusters", () => {

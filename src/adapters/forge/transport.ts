@@ -3,7 +3,7 @@ import { Agent, type Dispatcher, ProxyAgent, request } from "undici";
 import { messageOf, WatcherError } from "../../lib/errors.ts";
 
 export interface TransportOptions {
-  /** PEM file with the authorities of a private installation, in addition to none: it replaces the built-in list. */
+  /** PEM file with the authorities to trust in place of the built-in ones, for private installations. */
   readonly caFile?: string | undefined;
   /** `http://user:password@proxy:3128`; credentials go into the proxy's own header. */
   readonly proxy?: string | undefined;
