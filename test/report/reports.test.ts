@@ -3,8 +3,9 @@ import { Ajv2020 } from "ajv/dist/2020.js";
 import { beforeAll, describe, expect, it } from "vitest";
 import { renderHistory } from "../../src/report/history.ts";
 import { planToJson } from "../../src/report/json.ts";
+import { describePlan } from "../../src/report/status-text.ts";
 import { renderPlanText } from "../../src/report/terminal.ts";
-import { aChange, anOperation, aPlan } from "../support/build-plan.ts";
+import { aChange, anOperation, aPlan, aProblem } from "../support/build-plan.ts";
 import { examples } from "./examples.ts";
 
 describe("planToJson", () => {
@@ -103,6 +104,42 @@ describe("renderPlanText", () => {
       .split("\n")
       .find((text) => text.includes("description"));
     expect(line).toBe(`        description: ${"x".repeat(18)}…  # reboot`);
+  });
+});
+
+describe("describePlan", () => {
+  const operations = [
+    anOperation({
+      kind: "update",
+      virdomain: "a",
+      changes: [aChange("memory", "4 GiB", "8 GiB", { disruption: "reboot" })],
+    }),
+    anOperation({ kind: "delete", virdomain: "b" }),
+  ];
+
+  it("says what merging would do, and what it waits for", () => {
+    expect(describePlan(aPlan())).toBe("No VM changes");
+    expect(describePlan(aPlan({ operations }))).toBe("Plan: 1 to update (1 reboot), 1 to delete");
+    const held = [{ cluster: "store-7", code: "cluster-updating", reason: "updating" }];
+    const deletions = { ...aPlan().deletions, losing: ["store-101/b"], allowed: false };
+    expect(describePlan(aPlan({ operations, held, deletions }))).toBe(
+      "Plan: 1 to update (1 reboot), 1 to delete, 1 cluster held, deletions need approval",
+    );
+  });
+
+  it("puts problems and conflicts before everything else", () => {
+    const problems = [aProblem("manifests/web.yaml", 3, "wrong"), aProblem("manifests/web.yaml", 4, "wrong")];
+    expect(describePlan(aPlan({ operations, problems }))).toBe("Plan failed: 2 problems in manifests/web.yaml");
+    const conflict = {
+      code: "name-taken",
+      cluster: "lab",
+      application: "web",
+      virdomain: "web-1",
+      message: "not ours",
+    } as const;
+    expect(describePlan(aPlan({ operations, conflicts: [conflict] }))).toBe(
+      "Plan failed: 1 VM in conflict (web-1 on lab: not ours)",
+    );
   });
 });
 
