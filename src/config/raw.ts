@@ -1,0 +1,67 @@
+/** The configuration as people write it, after config/config.schema.json has accepted it. */
+export interface RawConfig {
+  readonly instance?: string;
+  readonly statusPrefix?: string;
+  readonly redis?: RawSecret<"password"> & { readonly url?: string; readonly caFile?: string };
+  readonly dataDir?: string;
+  readonly repositories: readonly RawRepository[];
+  readonly clusters: readonly RawCluster[];
+  readonly assets?: {
+    readonly mirrors?: readonly {
+      readonly prefix: string;
+      readonly to: string;
+      readonly clusters?: readonly string[];
+    }[];
+    readonly allowHttp?: boolean;
+    readonly caFile?: string;
+    readonly proxy?: string;
+  };
+  readonly workers?: { readonly concurrency?: number; readonly perCluster?: number };
+  readonly log?: {
+    readonly level?: "trace" | "debug" | "info" | "warn" | "error" | "silent";
+    readonly format?: "auto" | "json" | "pretty";
+  };
+}
+
+/** `tokenFile` or `tokenEnv`, `passwordFile` or `passwordEnv`. */
+export type RawSecret<Kind extends string> = { readonly [Key in `${Kind}File` | `${Kind}Env`]?: string };
+
+export interface RawRepository {
+  readonly name: string;
+  readonly url: string;
+  readonly branch?: string;
+  readonly path?: string;
+  readonly poll?: string;
+  readonly auth?: RawAuth;
+  readonly caFile?: string;
+  readonly proxy?: string;
+  readonly forge?: RawForge;
+  readonly clusters?: readonly string[];
+}
+
+export type RawForge = RawSecret<"token"> & { readonly type: "none" | "github"; readonly apiUrl?: string };
+
+export type RawAuth = RawSecret<"token"> & {
+  readonly username?: string;
+  readonly sshKeyFile?: string;
+  readonly knownHostsFile?: string;
+};
+
+export interface RawCluster {
+  readonly name: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly variables?: Readonly<Record<string, string>>;
+  readonly networks?: Readonly<
+    Record<string, { readonly vlan?: number; readonly network?: string; readonly bridge?: string }>
+  >;
+  readonly hypercore?: RawHypercore;
+  readonly libvirt?: { readonly uri: string; readonly pool?: string };
+}
+
+export type RawHypercore = RawSecret<"password"> & {
+  readonly endpoints: readonly string[];
+  readonly username: string;
+  readonly auth?: "basic" | "session";
+  readonly caFile?: string;
+  readonly tls?: { readonly insecure?: boolean; readonly caFile?: string; readonly fingerprint?: string };
+};
