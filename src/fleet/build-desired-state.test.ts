@@ -308,6 +308,18 @@ describe("variables", () => {
     expect(vmsOf(state)[0]?.description).toBe("two\nlines {{ guest }}");
   });
 
+  it("do not take {{ instance_id }} from the guest of a VM without a number", () => {
+    const user_data = "## template: jinja\n#cloud-config\nhostname: '{{ instance_id }}'\n";
+    const cloud = { cloud_init_data: { user_data } };
+    const state = build([
+      application("a", { resources: [resource("vm", cloud), resource("vm-{{ instance_id }}", cloud)] }),
+    ]);
+    expect(vmsOf(state).map(({ cloudInit }) => cloudInit?.userData.includes("'{{ instance_id }}'"))).toEqual([
+      true,
+      false,
+    ]);
+  });
+
   it.each<[string, Cells, string]>([
     ["memory", { memory: "{{ v }}" }, "invalid-quantity"],
     ["cpu", { cpu: "{{ v }}" }, "invalid-number"],

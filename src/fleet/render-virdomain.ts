@@ -19,7 +19,7 @@ import type {
   DesiredVirdomain,
   VirdomainIdentity,
 } from "./desired-state.ts";
-import { type Instance, baseName, formerIdentities, planInstances, stepOf } from "./instances.ts";
+import { type Instance, baseName, formerIdentities, isNumbered, planInstances, stepOf } from "./instances.ts";
 import { literalAsset, literalCloudInit, toAsset, toCloudInit } from "./literal-values.ts";
 import { describeMapping, findNetwork } from "./map-network.ts";
 import type { TargetPlan } from "./resolve-targets.ts";
@@ -51,7 +51,8 @@ export function renderTarget(input: TargetInput): RenderedTarget {
 /** Values by name; what is more specific wins: deployment, groups in their order, cluster, copy. The cluster's own come last. */
 function variablesFor({ plan, clusterId }: TargetInput, instance: Instance): Readonly<Record<string, string>> {
   return {
-    instance_id: "1",
+    // Elsewhere {{ instance_id }} may be the guest's: cloud-init has a Jinja variable of that name.
+    ...(instance.ordinal === 0 ? {} : { instance_id: "1" }),
     ...plan.deployment?.variables,
     ...Object.fromEntries(plan.groups.flatMap(({ variables }) => Object.entries(variables))),
     ...plan.cluster.variables,
@@ -64,10 +65,12 @@ function variablesFor({ plan, clusterId }: TargetInput, instance: Instance): Rea
 class Renderer {
   readonly #input: TargetInput;
   readonly #filler: TemplateFiller;
+  readonly #assets: ReadonlyMap<string, AssetTemplate>;
 
   constructor(input: TargetInput) {
     this.#input = input;
     this.#filler = new TemplateFiller(input.application.name);
+    this.#assets = new Map(input.application.assets.map((asset) => [asset.name, asset]));
   }
 
   get problems(): readonly Problem[] {
@@ -77,7 +80,8 @@ class Renderer {
   resource(template: VirdomainTemplate): readonly DesiredVirdomain[] {
     const { deployment } = this.#input.plan;
     // Tags that choose the number of copies are filled in without a copy's own number.
-    this.#filler.variables = variablesFor(this.#input, { ordinal: 0, instanceId: undefined });
+    const unnumbered = { ordinal: isNumbered(template.resource) ? 1 : 0, instanceId: undefined };
+    this.#filler.variables = variablesFor(this.#input, unnumbered);
     const tags = this.#quietTags(template);
     const instances = planInstances(template, tags, deployment);
     if (instances !== undefined) return instances.map((instance) => this.#virdomain(template, instance));
@@ -186,7 +190,7 @@ class Renderer {
   }
 
   #disk(disk: DiskTemplate): DesiredDisk {
-    const asset = this.#input.application.assets.find(({ name }) => name === disk.source);
+    const asset = disk.source === undefined ? undefined : this.#assets.get(disk.source);
     const capacityBytes = disk.capacityBytes === undefined ? undefined : this.#filler.bytes(disk.capacityBytes);
     return {
       name: disk.name,

@@ -36,8 +36,13 @@ export class DocumentContext {
     return this.source.positionAt(this.document.offsetOf(path));
   }
 
+  /** True when more problems would not be listed: finding out more about them is then wasted time. */
+  get full(): boolean {
+    return this.problems.length > this.#maxProblems;
+  }
+
   report(report: Report): void {
-    if (this.problems.length > this.#maxProblems) return;
+    if (this.full) return;
     const { code, path, message, hint, severity = "error", key = false } = report;
     const offset = key ? this.document.offsetOfKey(path) : this.document.offsetOf(path);
     this.problems.push({
@@ -118,7 +123,7 @@ export class DocumentContext {
       if (name === "") continue;
       const before = first.get(name);
       if (before === undefined) first.set(name, path);
-      else
+      else if (!this.full)
         this.report({
           code: "duplicate-name",
           path,
@@ -129,6 +134,7 @@ export class DocumentContext {
   }
 
   unknownReference(code: ProblemCode, path: Path, what: string, name: string, known: Iterable<string>): void {
+    if (this.full) return;
     this.report({
       code,
       path,

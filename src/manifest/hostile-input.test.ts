@@ -17,6 +17,13 @@ function laughs(): string {
 
 const merges = `a: &a\n${lines(2000, (index) => `  k${index}: 1`)}\nb:\n${lines(2000, () => "  - <<: *a")}`;
 
+/** Every disk names an asset that is nearly there. */
+function manyReferences(count: number): string {
+  const assets = lines(count, (index) => `  - { name: asset-${index}, type: virtual_disk, url: "https://e.com" }`);
+  const disks = lines(count, (index) => `      - { name: d${index}, source: asset_${index}x }`);
+  return `type: Application\nversion: 1\nmetadata: { name: a }\nspec:\n  assets:\n${assets}\n  resources:\n  - type: virdomain\n    name: a\n    spec:\n      cpu: 1\n      memory: 1 GiB\n      storage_devices:\n${disks}\n`;
+}
+
 describe("hostile files", () => {
   it.each([
     ["50 MB of text", "x".repeat(50_000_000), "file-too-large"],
@@ -49,6 +56,8 @@ describe("hostile files", () => {
     ["directives", "%a\n".repeat(60_000), undefined],
     ["a tag of a million characters", "!".repeat(big), "yaml-tag"],
     ["code in a tag", "a: !!js/function 'process.exit(1)'\nb: !!python/object/apply:os.system [id]", "yaml-tag"],
+    ["a broken list of a million brackets", `type: Deployment\nspec:\n  applications: ${"[".repeat(big)}`, "too-deep"],
+    ["thousands of references to nothing", manyReferences(2500), "unknown-asset"],
     ["spaces", " ".repeat(big), undefined],
     ["a plain text of a million characters", "a ".repeat(big / 2), "unknown-type"],
     ["unknown keys", `type: Application\n${lines(30_000, (index) => `key${index}: 1`)}`, "unknown-key"],

@@ -21,7 +21,8 @@ export function crossCheck(files: Iterable<ParsedFile>): readonly Problem[] {
     applications: new Set(all.flatMap(({ applicationNames }) => applicationNames)),
     clusterGroups: new Set(all.flatMap((file) => groupNames(file))),
   };
-  return [...findDuplicates(documents), ...documents.flatMap((document) => findUnknownNames(document, known))];
+  const unknown = documents.flatMap((document) => findUnknownNames(document, known));
+  return [...findDuplicates(documents), ...unknown.map((found, index) => nameProblem(found, index < hintedProblems))];
 }
 
 function groupNames(file: ParsedFile): readonly string[] {
@@ -56,41 +57,38 @@ function place({ file, line }: Position): string {
   return `${file}:${line}`;
 }
 
-function findUnknownNames(document: ManifestDocument, known: KnownNames): readonly Problem[] {
-  if (document.type === "ClusterGroup") return [];
-  const groups = document.clusterGroups.flatMap((name, index) => {
-    const path = document.type === "Deployment" ? `spec.clusterGroups[${index}]` : `metadata.clusterGroups[${index}]`;
-    return known.clusterGroups.has(name)
-      ? []
-      : [unknownName(document, "unknown-cluster-group", path, "cluster group", name, known.clusterGroups)];
-  });
-  if (document.type === "Application") return groups;
-  const applications = document.applications.flatMap((name, index) =>
-    known.applications.has(name)
-      ? []
-      : [
-          unknownName(
-            document,
-            "unknown-application",
-            `spec.applications[${index}]`,
-            "application",
-            name,
-            known.applications,
-          ),
-        ],
-  );
-  return [...applications, ...groups];
+interface UnknownName {
+  readonly document: ManifestDocument;
+  readonly code: ProblemCode;
+  readonly path: string;
+  readonly what: string;
+  readonly name: string;
+  readonly known: ReadonlySet<string>;
 }
 
-function unknownName(
-  document: ManifestDocument,
-  code: ProblemCode,
-  path: string,
-  what: string,
-  name: string,
-  known: ReadonlySet<string>,
-): Problem {
-  return problem(document, code, path, `no ${what} is named "${name}"`, nearestHint(name, known, `known ${what}s`));
+/** Looking for the nearest name goes through all names: done for as many problems as anybody reads. */
+const hintedProblems = 50;
+
+function findUnknownNames(document: ManifestDocument, known: KnownNames): readonly UnknownName[] {
+  if (document.type === "ClusterGroup") return [];
+  const parent = document.type === "Deployment" ? "spec" : "metadata";
+  const groups = { code: "unknown-cluster-group", what: "cluster group", known: known.clusterGroups } as const;
+  const applications = { code: "unknown-application", what: "application", known: known.applications } as const;
+  const named = document.type === "Deployment" ? document.applications : [];
+  return [
+    ...named.map((name, index) => ({ document, name, path: `spec.applications[${index}]`, ...applications })),
+    ...document.clusterGroups.map((name, index) => ({
+      document,
+      name,
+      path: `${parent}.clusterGroups[${index}]`,
+      ...groups,
+    })),
+  ].filter((reference) => !reference.known.has(reference.name));
+}
+
+function nameProblem({ document, code, path, what, name, known }: UnknownName, hinted: boolean): Problem {
+  const hint = hinted ? nearestHint(name, known, `known ${what}s`) : undefined;
+  return problem(document, code, path, `no ${what} is named "${name}"`, hint);
 }
 
 function problem(

@@ -14,6 +14,8 @@ export interface BrokenDocument {
 export function salvageDocuments(text: string): readonly BrokenDocument[] {
   const chunks: string[][] = [[]];
   for (const line of text.split("\n")) {
+    // A line no person wrote tells nothing, and patterns are run on every line.
+    if (line.length > 2000) continue;
     if (/^---(\s|$)/.test(line)) chunks.push([]);
     else if (!/^\s*(#|$)/.test(line)) chunks.at(-1)?.push(line);
   }
@@ -35,16 +37,18 @@ function memberOf(lines: readonly string[], parent: string, key: string): string
   if (start < 0) return undefined;
   const inline = new RegExp(`[{,]\\s*${key}:\\s*("[^"]*"|'[^']*'|[^,}]+)`).exec(lines[start] ?? "")?.[1];
   if (inline !== undefined) return plainText(inline);
+  const wanted = new RegExp(`^\\s+${key}:\\s*(.+)$`);
   for (const line of lines.slice(start + 1)) {
     if (!/^\s/.test(line)) return undefined;
-    const found = new RegExp(`^\\s+${key}:\\s*(.+)$`).exec(line)?.[1];
+    const found = wanted.exec(line)?.[1];
     if (found !== undefined) return plainText(found);
   }
   return undefined;
 }
 
 function listOf(lines: readonly string[], key: string): readonly string[] | undefined {
-  const start = lines.findIndex((line) => new RegExp(`^\\s+${key}:`).test(line));
+  const wanted = new RegExp(`^\\s+${key}:`);
+  const start = lines.findIndex((line) => wanted.test(line));
   if (start < 0) return undefined;
   const inline = /\[(.*)\]/.exec(lines[start] ?? "")?.[1];
   if (inline !== undefined) return inline.split(",").flatMap((item) => plainText(item) ?? []);
