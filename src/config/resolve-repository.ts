@@ -69,8 +69,9 @@ function resolveAuth(
   context: ResolveContext,
 ): GitAuthConfig | undefined {
   if (raw.auth === undefined) {
-    const usesForge = remote?.kind === "http" && forge.type !== "none";
-    return usesForge ? { kind: "token", username: undefined, token: forge.token } : undefined;
+    return forge.type !== "none" && servesGit(forge.apiUrl, remote)
+      ? { kind: "token", username: undefined, token: forge.token }
+      : undefined;
   }
   const place = [...at, "auth"];
   const { sshKeyFile, knownHostsFile, username } = raw.auth;
@@ -86,6 +87,13 @@ function resolveAuth(
   if (remote !== undefined && remote.kind !== "ssh")
     context.problem([...place, "sshKeyFile"], "goes with an ssh URL only");
   return { kind: "ssh", keyFile: context.file(sshKeyFile), knownHostsFile: context.file(knownHostsFile) };
+}
+
+/** Whether a forge's token may go to the git remote: only over HTTP and to the forge's own host. */
+function servesGit(apiUrl: string, remote: Remote | undefined): boolean {
+  if (remote?.kind !== "http" || !URL.canParse(apiUrl)) return false;
+  const { host } = new URL(apiUrl);
+  return host === remote.host || host === `api.${remote.host.replace(/^www\./, "")}`;
 }
 
 function resolveForge(

@@ -31,15 +31,17 @@ export async function watchConfig(file: string, env: Environment, follower: Conf
     if ("config" in loaded) follower.onChange(loaded.config);
     else follower.onProblems(loaded.problems);
   };
-  const watcher = watch(path.dirname(absolute), { depth: 0, ignoreInitial: true, followSymlinks: true });
-  watcher.on("all", (_event, changed) => {
-    const name = path.basename(changed);
+  const changed = (name: string): void => {
     if (name !== path.basename(absolute) && !name.startsWith("..")) return;
     clearTimeout(timer);
     timer = setTimeout(() => {
       reading = reading.then(read);
     }, quietMs);
-  });
+  };
+  const watcher = watch(path.dirname(absolute), { depth: 0, ignoreInitial: true, followSymlinks: false });
+  watcher.on("all", (_event, name) => changed(path.basename(name)));
+  // A link renamed over another is no event of its own to chokidar: same names before and after.
+  watcher.on("raw", (_event, name) => changed(path.basename(name)));
   // A watch that breaks leaves the configuration as it is; without a listener it would end the process.
   watcher.on("error", () => undefined);
   await new Promise<void>((resolve) => {

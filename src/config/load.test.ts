@@ -1,0 +1,202 @@
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+import type { Config } from "./config.ts";
+import { formatConfigProblem, parseConfig } from "./load.ts";
+import { showConfig } from "./show.ts";
+
+const file = "/etc/kraken/kraken-gitops.yaml";
+const repository = "repositories: [{ name: fleet, url: https://github.com/acme/fleet.git";
+const lab = "clusters: [{ name: lab, libvirt: { uri: qemu:///system } }]";
+const smallest = `repositories: []\nclusters: []\n`;
+
+function good(text: string, env: Record<string, string> = {}): Config {
+  const loaded = parseConfig(text, file, env);
+  if ("problems" in loaded) throw new Error(loaded.problems.map(formatConfigProblem).join("\n"));
+  return loaded.config;
+}
+
+function onGithub(url: string): string {
+  return `repositories: [{ name: f, url: "${url}", forge: { type: github, tokenEnv: T } }]\nclusters: []`;
+}
+
+function problems(text: string): readonly string[] {
+  const loaded = parseConfig(text, file, {});
+  return "problems" in loaded ? loaded.problems.map(formatConfigProblem) : [];
+}
+
+function hypercore(settings: string): string {
+  return `repositories: []\nclusters:\n  - name: a\n    hypercore: { username: u, passwordEnv: P, ${settings} }\n`;
+}
+
+describe("defaults", () => {
+  it("fills in everything that is left out", () => {
+    expect(good(smallest)).toMatchObject({
+      instance: "kraken-gitops",
+      statusPrefix: "kraken-gitops",
+      dataDir: "/etc/kraken/var",
+      redis: { url: undefined },
+      workers: { concurrency: 16, perCluster: 4 },
+      log: { level: "info", format: "auto" },
+    });
+    expect(good(`${repository} }]\n${lab}`).repositories[0]).toMatchObject({
+      branch: "main",
+      path: "",
+      pollMs: 15_000,
+      forge: { type: "none" },
+      auth: undefined,
+      clusters: [],
+    });
+  });
+  it("puts a named instance into the status contexts", () => {
+    expect(good(`instance: edge\n${smallest}`).statusPrefix).toBe("kraken-gitops/edge");
+    expect(good(`instance: edge\nstatusPrefix: ci\n${smallest}`).statusPrefix).toBe("ci");
+  });
+  it("lets the environment decide over the file", () => {
+    const env = {
+      KRAKEN_GITOPS_REDIS_URL: "redis://r",
+      KRAKEN_GITOPS_DATA_DIR: "/d",
+      KRAKEN_GITOPS_LOG_LEVEL: "debug",
+    };
+    const config = good(`log: { level: warn, format: json }\n${smallest}`, env);
+    expect(config).toMatchObject({
+      redis: { url: "redis://r" },
+      dataDir: "/d",
+      log: { level: "debug", format: "json" },
+    });
+  });
+});
+
+describe("GitHub", () => {
+  it.each([
+    ["https://github.com/acme/fleet.git", "https://api.github.com"],
+    ["git@github.com:acme/fleet.git", "https://api.github.com"],
+    ["https://acme.ghe.com/acme/fleet", "https://api.acme.ghe.com"],
+    ["ssh://git@git.example:2222/acme/fleet.git", "https://git.example/api/v3"],
+    ["https://git.example:8443/acme/fleet.git/", "https://git.example:8443/api/v3"],
+  ])("derives owner, repository and API of %s", (url, apiUrl) => {
+    expect(good(onGithub(url)).repositories[0]?.forge).toMatchObject({ apiUrl, owner: "acme", repository: "fleet" });
+  });
+  it("uses the forge's token for git over HTTPS to its own host only", () => {
+    expect(good(onGithub("https://github.com/a/b")).repositories[0]?.auth).toMatchObject({ kind: "token" });
+    expect(good(onGithub("git@github.com:a/b")).repositories[0]?.auth).toBeUndefined();
+    const elsewhere = onGithub("https://git.example/a/b").replace("tokenEnv: T", "tokenEnv: T, apiUrl: https://other");
+    expect(good(elsewhere).repositories[0]?.auth).toBeUndefined();
+  });
+});
+
+describe("problems", () => {
+  it("are told all at once, with their places", () => {
+    const text = `instnace: edge\nworkers: { concurrency: many }\nclusters: []\n`;
+    expect(problems(text)).toEqual([
+      `${file}:1:1: repositories is missing`,
+      `${file}:1:1 instnace: unknown key (did you mean "instance"?)`,
+      `${file}:2:12 workers.concurrency: must be a whole number`,
+    ]);
+  });
+  it("of YAML itself have a place", () => {
+    expect(problems("repositories: [\n")[0]).toMatch(/kraken-gitops\.yaml:\d+:\d+/);
+  });
+  const cases: readonly (readonly [string, string, RegExp])[] = [
+    [
+      "a name twice",
+      `repositories: []\nclusters:\n  - ${lab.slice(11, -1)}\n  - ${lab.slice(11, -1)}`,
+      /4:\d+ clusters\[1\]\.name: .*"lab"/,
+    ],
+    [
+      "a default cluster that is not there",
+      `${repository}, clusters: [lap] }]\n${lab}`,
+      /clusters\[0\]: there is no cluster "lap"/,
+    ],
+    ["no driver", "repositories: []\nclusters: [{ name: a }]", /exactly one of hypercore and libvirt/],
+    ["no token", `${repository}, forge: { type: github } }]\n${lab}`, /tokenFile .* is missing/],
+    [
+      "both places of a secret",
+      `${repository}, forge: { type: github, tokenFile: a, tokenEnv: B } }]\n${lab}`,
+      /not both/,
+    ],
+    ["a poll that is too short", `${repository}, poll: 500ms }]\n${lab}`, /poll: must be from 1s/],
+    ["a path out of the repository", `${repository}, path: a/../../b }]\n${lab}`, /must stay inside/],
+    ["an endpoint that is no URL", hypercore("endpoints: [10.0.0.1]"), /endpoints\[0\]: is no URL/],
+    ["a password in a URL", `redis: { url: "redis://:geheim@r" }\n${smallest}`, /must not hold credentials/],
+    [
+      "a token in a repository's URL",
+      `${repository.replace("https://", "https://x:geheim@")} }]\n${lab}`,
+      /credentials/,
+    ],
+    [
+      "a cluster name with a slash",
+      "repositories: []\nclusters: [{ name: a/b, libvirt: { uri: x } }]",
+      /letters, digits/,
+    ],
+    ["an ssh key for HTTPS", `${repository}, auth: { sshKeyFile: k } }]\n${lab}`, /ssh URL only/],
+    [
+      "a VLAN for libvirt",
+      `repositories: []\n${lab.replace(" } }]", " }, networks: { x: { vlan: 1 } } }]")}`,
+      /network or a bridge/,
+    ],
+  ];
+  it.each(cases)("tells of %s", (_title, text, expected) => {
+    const found = problems(text);
+    expect(found.join("\n")).toMatch(expected);
+    expect(found.join("\n")).not.toContain("geheim");
+  });
+});
+
+describe("warnings", () => {
+  it("tell of what is allowed but unwise", () => {
+    const loaded = parseConfig(hypercore('endpoints: ["http://10.0.0.1"], tls: { insecure: true }'), file, {});
+    expect("warnings" in loaded && loaded.warnings.map((warning) => warning.path)).toEqual([
+      "clusters[0].hypercore.endpoints[0]",
+      "clusters[0].hypercore.tls.insecure",
+    ]);
+  });
+});
+
+describe("show", () => {
+  it("never holds a secret", async () => {
+    const config = good(hypercore('endpoints: ["https://10.0.0.1"]'), { P: "planted-secret" });
+    expect(await config.clusters[0]?.hypercore?.password.read()).toBe("planted-secret");
+    const shown = JSON.stringify(showConfig(config));
+    expect(shown).not.toContain("planted-secret");
+    expect(shown).toContain("environment variable P");
+  });
+});
+
+const root = (name: string): string => fileURLToPath(new URL(`../../${name}`, import.meta.url));
+
+describe("the files beside the code", () => {
+  it("the example is valid and without warnings", () => {
+    const loaded = parseConfig(readFileSync(root("config/example.yaml"), "utf8"), file, {});
+    expect(loaded).toMatchObject({ warnings: [], config: { instance: "edge" } });
+  });
+
+  it("docs/configuration.md has every key of the schema and no other", () => {
+    const schema = JSON.parse(readFileSync(root("config/config.schema.json"), "utf8")) as Schema;
+    const page = readFileSync(root("docs/configuration.md"), "utf8");
+    const documented = [...page.matchAll(/^\| `([^`]+)` \|/gm)].map((match) => match[1] ?? "");
+    const variables = documented.filter((name) => name.startsWith("KRAKEN_GITOPS_"));
+    const keys = documented.filter((name) => !variables.includes(name));
+    expect(keys.toSorted()).toEqual(keysOf(schema, schema).toSorted());
+    expect(variables).toHaveLength(4);
+  });
+});
+
+interface Schema {
+  readonly $ref?: string;
+  readonly properties?: Readonly<Record<string, Schema>>;
+  readonly items?: Schema;
+  readonly additionalProperties?: Schema | boolean;
+  readonly definitions?: Readonly<Record<string, Schema>>;
+}
+
+function keysOf(schema: Schema, top: Schema, prefix = ""): readonly string[] {
+  const target = schema.$ref === undefined ? schema : (top.definitions?.[schema.$ref.split("/").at(-1) ?? ""] ?? {});
+  const own = Object.entries(target.properties ?? {}).flatMap(([key, value]) => {
+    const name = prefix === "" ? key : `${prefix}.${key}`;
+    return [name, ...keysOf(value, top, name)];
+  });
+  const nested =
+    typeof target.additionalProperties === "object" ? keysOf(target.additionalProperties, top, `${prefix}.<name>`) : [];
+  return [...own, ...nested, ...(target.items === undefined ? [] : keysOf(target.items, top, `${prefix}[]`))];
+}
