@@ -116,6 +116,28 @@ describe("the simulated forge over git", () => {
     expect(await refusal(clone.git("push", "origin", "main:refs/pull/9/head"))).toContain("hidden ref");
   });
 
+  it("ends its work for a client that goes away in the middle of a push", async () => {
+    const clone = await lab.seeded();
+    const authorization = `Basic ${Buffer.from("x:alice-token").toString("base64")}`;
+    const headers = {
+      authorization,
+      "content-type": "application/x-git-receive-pack-request",
+      "content-length": "100000",
+    };
+    const call = request(`${lab.url}/acme/fleet.git/git-receive-pack`, { method: "POST", headers });
+    const failed = once(call, "error");
+    call.write("00");
+    // A whole fetch later the push is at work too.
+    await lab.refs();
+    call.destroy(new Error("gone"));
+    await failed;
+    // Closing waits for requests at work: this one must have ended.
+    await lab.restart();
+    await clone.git("remote", "set-url", "origin", lab.cloneUrl("acme/fleet", "alice-token"));
+    await clone.git("push", "--quiet", "origin", "main:after");
+    expect((await lab.refs()).has("refs/heads/after")).toBe(true);
+  });
+
   it("makes the first branch pushed to an empty repository its default branch", async () => {
     const clone = await lab.clone("acme/secret");
     await clone.git("checkout", "--quiet", "-B", "trunk");

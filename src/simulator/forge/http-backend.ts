@@ -27,14 +27,18 @@ export async function serveBackend(
   const child = spawn("git", ["http-backend"], { env: cgiEnvironment(request, incoming) });
   child.stderr.resume();
   child.stdin.on("error", () => undefined);
-  incoming.on("error", () => child.stdin.destroy());
+  incoming.on("error", () => undefined);
   incoming.pipe(child.stdin);
+  // A client that goes away: http-backend would wait for the rest of a counted body for ever (git 2.39 spins on it).
+  const abandon = (): void => void child.kill("SIGTERM");
+  response.once("close", abandon);
   const ended = new Promise<void>((resolve, reject) => {
     child.once("error", reject);
     child.once("close", () => resolve());
   });
   const sending = request.discard ? drain(child) : sendAnswer(child, response);
   await Promise.allSettled([sending, ended]);
+  response.off("close", abandon);
   await request.finished();
   if (request.discard || !response.headersSent) response.destroy();
   else response.end();
