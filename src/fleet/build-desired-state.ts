@@ -8,7 +8,7 @@ import type { Cluster } from "./cluster.ts";
 import { type DesiredState, type DesiredVirdomain, type Target, targetKey } from "./desired-state.ts";
 import { type Inventory, takeInventory } from "./document-inventory.ts";
 import { findNameClashes } from "./name-clashes.ts";
-import { unmatchedEntries } from "./instances.ts";
+import { type UnmatchedEntry, unmatchedEntries } from "./instances.ts";
 import { type TargetPlan, TargetResolver } from "./resolve-targets.ts";
 import { renderTarget } from "./render-virdomain.ts";
 import type { TargetCache } from "./target-cache.ts";
@@ -183,26 +183,31 @@ function listClusters(clusters: readonly string[]): string {
 }
 
 function unmatchedProblems(inventory: Inventory): readonly Problem[] {
+  const deployments = new Set([...inventory.deployments.values()].flat().filter(holdsEntries));
+  if (deployments.size === 0) return [];
   const byName = new Map(inventory.applications.map((application) => [application.name, application]));
-  const everything = new Set([...inventory.deployments.values()].flat());
-  return [...everything].flatMap((deployment) => {
-    const applications = deployment.applications.map((name) => byName.get(name));
-    // With one of them broken, its names may be in what could not be read.
-    if (!holdsEntries(deployment) || applications.includes(undefined)) return [];
-    const known = applications.filter((application) => application !== undefined);
-    return unmatchedEntries(deployment, known).map(({ path, entry, known: words }): Problem => {
-      const hint = nearestHint(entry, words, "known");
-      const message = `"${entry}" names no resource or tag of the deployment's applications`;
-      return {
-        severity: "warning",
-        code: "name-unmatched",
-        position: deployment.position,
-        path,
-        message,
-        ...(hint === undefined ? {} : { hint }),
-      };
-    });
+  return [...deployments].flatMap((deployment) => {
+    const applications = deployment.applications.flatMap((name) => byName.get(name) ?? []);
+    // With one of them broken, the name may be in what could not be read.
+    if (applications.length < deployment.applications.length) return [];
+    return unmatchedEntries(deployment, applications).map((found, index) =>
+      unmatchedProblem(deployment, found, index < hintedEntries),
+    );
   });
+}
+
+/** Looking for the nearest word goes through all words: done for as many entries as anybody reads. */
+const hintedEntries = 20;
+
+function unmatchedProblem(
+  deployment: DeploymentDocument,
+  { path, entry, known }: UnmatchedEntry,
+  hinted: boolean,
+): Problem {
+  const hint = hinted ? nearestHint(entry, known, "known") : undefined;
+  const message = `"${entry}" names no resource or tag of the deployment's applications`;
+  const base: Problem = { severity: "warning", code: "name-unmatched", position: deployment.position, path, message };
+  return hint === undefined ? base : { ...base, hint };
 }
 
 function holdsEntries({ instances, order, renamedFrom, policy }: DeploymentDocument): boolean {

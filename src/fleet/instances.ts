@@ -85,11 +85,18 @@ export function stepOf(order: readonly string[], words: readonly string[]): numb
   return index < 0 ? order.length : index;
 }
 
+export interface UnmatchedEntry {
+  readonly path: string;
+  readonly entry: string;
+  /** What it could have named. */
+  readonly known: readonly string[];
+}
+
 /** Entries of a Deployment that name nothing in its applications: most often a typing error. */
 export function unmatchedEntries(
   deployment: DeploymentDocument,
   applications: readonly ApplicationDocument[],
-): readonly { readonly path: string; readonly entry: string; readonly known: readonly string[] }[] {
+): readonly UnmatchedEntry[] {
   const resources = applications.flatMap((application) => application.resources);
   // With variables in tags or names, what an entry will match is only known per cluster.
   const open = resources.some(
@@ -98,12 +105,13 @@ export function unmatchedEntries(
       (typeof name !== "string" && templateVariables(name.template).some((variable) => variable !== "instance_id")),
   );
   if (open) return [];
-  const known = new Set(resources.flatMap(({ resource, tags }) => [resource, baseName(resource), ...tags.map(String)]));
+  const words = new Set(resources.flatMap(({ resource, tags }) => [resource, baseName(resource), ...tags.map(String)]));
+  const known = [...words];
   const numbered = resources.map(({ resource }) => resource).filter(isNumbered);
   const matches = (entry: string): boolean =>
-    known.has(entry) || numbered.some((resource) => isCopyOf(entry, resource));
-  const missing = (path: string, entries: readonly string[]) =>
-    entries.filter((entry) => !matches(entry)).map((entry) => ({ path, entry, known: [...known] }));
+    words.has(entry) || numbered.some((resource) => isCopyOf(entry, resource));
+  const missing = (path: string, entries: readonly string[]): readonly UnmatchedEntry[] =>
+    entries.filter((entry) => !matches(entry)).map((entry) => ({ path, entry, known }));
   return [
     ...missing("spec.instances", Object.keys(deployment.instances)),
     ...missing("spec.order", deployment.order),

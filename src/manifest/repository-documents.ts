@@ -36,12 +36,17 @@ function groupNames(file: ParsedFile): readonly string[] {
 const kinds = { Application: "application", ClusterGroup: "cluster group", Deployment: "deployment" } as const;
 
 function findDuplicates(documents: readonly ManifestDocument[]): readonly Problem[] {
-  const first = new Map<string, ManifestDocument>();
+  type Names = Map<string, ManifestDocument>;
+  const first: Record<ManifestDocument["type"], Names> = {
+    Application: new Map(),
+    ClusterGroup: new Map(),
+    Deployment: new Map(),
+  };
   const problems: Problem[] = [];
   for (const document of documents) {
-    const key = `${document.type}/${document.name}`;
-    const other = first.get(key);
-    if (other === undefined) first.set(key, document);
+    const known = first[document.type];
+    const other = known.get(document.name);
+    if (other === undefined) known.set(document.name, document);
     // Both places get a problem: in a pull request only one of the two files may be part of the change.
     else problems.push(duplicate(document, other), duplicate(other, document));
   }

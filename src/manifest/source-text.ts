@@ -65,8 +65,7 @@ function wideEncoding(bytes: Uint8Array): "utf-16le" | "utf-16be" | undefined {
   return undefined;
 }
 
-// YAML 1.2 section 5.1: these may not stand in a YAML stream.
-// oxlint is right that control characters in patterns are mostly mistakes; here they are the subject, so they are built.
+// YAML 1.2 section 5.1: these may not stand in a YAML stream. Built from numbers, as such a pattern cannot be read.
 const forbidden = new RegExp(`[${range(0x00, 0x08)}${range(0x0b, 0x0c)}${range(0x0e, 0x1f)}${range(0x7f, 0x7f)}]`);
 
 function range(from: number, to: number): string {
