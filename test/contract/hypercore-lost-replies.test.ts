@@ -3,12 +3,16 @@ import { WatcherError } from "../../src/lib/errors.ts";
 import type { DesiredVirdomain } from "../../src/fleet/desired-state.ts";
 import type { LiveVirdomain } from "../../src/plan/live-state.ts";
 import type { ChangeContext, Hypervisor } from "../../src/ports/hypervisor.ts";
+import type { HypercoreOptions } from "../../src/adapters/hypercore/options.ts";
+import type { FaultRule } from "../../src/simulator/hypercore/faults.ts";
+import type { HypercoreSimulatorOptions } from "../../src/simulator/hypercore/simulator.ts";
 import { MiB, blankDisk, cdrom, cloudInit, desiredVm, freeContext, imageDisk, markOf } from "../support/desired-vm.ts";
 import { type Drop, startDroppingProxy } from "../support/dropping-proxy.ts";
 import { type HypercoreLab, instance, openHypercoreLab } from "../support/hypercore-lab.ts";
 import { expectLike } from "./hypervisor.contract.ts";
 
 const mostAttempts = 4;
+const mostAttemptsInStorm = 60;
 const sideBySide = 6;
 
 /** The VMs of one life, from birth over every kind of change to its last shape. */
@@ -50,49 +54,61 @@ async function chapters(lab: HypercoreLab): Promise<{
 }
 
 /** Repeats an operation from what the cluster shows, as the app does after anything but a terminal error. */
-async function persist<T>(attempt: () => Promise<T>): Promise<T> {
+async function persist<T>(most: number, attempt: () => Promise<T>): Promise<T> {
   for (let count = 1; ; count++) {
     try {
       return await attempt();
     } catch (error) {
-      if (count === mostAttempts || !(error instanceof WatcherError) || error.retry === "terminal") throw error;
+      if (count === most || !(error instanceof WatcherError) || error.retry === "terminal") throw error;
     }
   }
 }
 
 async function theOnly(driver: Hypervisor): Promise<LiveVirdomain> {
-  const { virdomains } = await driver.readLiveState(AbortSignal.timeout(20_000));
+  const { virdomains } = await persist(mostAttemptsInStorm, async () =>
+    driver.readLiveState(AbortSignal.timeout(20_000)),
+  );
   expect(virdomains).toHaveLength(1);
   return virdomains[0] as LiveVirdomain;
 }
 
+/** Another cluster, another way in, other weather. */
+interface Variant {
+  readonly simulator?: HypercoreSimulatorOptions;
+  readonly driver?: Partial<HypercoreOptions>;
+  readonly faults?: readonly FaultRule[];
+}
+
 /** One whole life through a proxy that may cut one call; answers the changing calls it took. */
-async function live(drop: Drop | undefined): Promise<readonly string[]> {
-  await using lab = await openHypercoreLab({ taskMs: 3 });
+async function live(drop: Drop | undefined, variant: Variant = {}): Promise<readonly string[]> {
+  await using lab = await openHypercoreLab({ taskMs: 3, ...variant.simulator });
   await using proxy = await startDroppingProxy(lab.addresses[0] ?? "", drop);
-  const driver = await lab.open({ endpoints: [proxy.address] });
+  const driver = await lab.open({ endpoints: [proxy.address], ...variant.driver });
+  for (const fault of variant.faults ?? []) await lab.fault(fault);
   const context: ChangeContext = freeContext();
+  const most = variant.faults === undefined ? mostAttempts : mostAttemptsInStorm;
   const { born, resized, extended, rebased } = await chapters(lab);
   const power = async (): Promise<string> => (await theOnly(driver)).power;
   const become = async (desired: DesiredVirdomain): Promise<void> => {
-    await persist(async () => driver.update(await theOnly(driver), desired, markOf(desired, instance), context));
+    await persist(most, async () => driver.update(await theOnly(driver), desired, markOf(desired, instance), context));
     expectLike(await theOnly(driver), desired);
   };
 
-  await persist(async () => driver.create(born, markOf(born, instance), context));
+  await persist(most, async () => driver.create(born, markOf(born, instance), context));
   const first = await theOnly(driver);
   expectLike(first, born);
   expect(first.mark?.building).toBe(false);
   expect(await diskOrder(lab, first.id)).toEqual([6 * MiB, 2 * MiB, 3 * MiB]);
   await become(resized);
   await become(extended);
-  await persist(async () => driver.start(first.id, context));
+  await persist(most, async () => driver.start(first.id, context));
   expect(await power()).toBe("running");
-  await persist(async () => driver.stop(first.id, { graceMs: 10_000, force: true }, context));
+  await persist(most, async () => driver.stop(first.id, { graceMs: 10_000, force: true }, context));
   expect(await power()).toBe("shutoff");
   await become(rebased);
   expect((await theOnly(driver)).id).toBe(first.id);
-  await persist(async () => driver.delete({ ...first, mark: markOf(born, instance) }, context));
+  await persist(most, async () => driver.delete({ ...first, mark: markOf(born, instance) }, context));
+  await lab.clearFaults();
   await expectTidy(lab);
   return proxy.calls;
 }
@@ -152,3 +168,37 @@ it("creates a VM with one call, one per disk, and one to finish, and switches it
     "PATCH /rest/v1/VirDomain/{uuid}",
   ]);
 });
+
+const variants: Readonly<Record<string, Variant>> = {
+  "of a newer version with labels": { simulator: { icosVersion: "9.8.2.1" } },
+  "that answers 404 for what is gone": { simulator: { missingObjectStatus: 404 } },
+  "that fails the deletion of a running VM later": { simulator: { deleteRunning: "fail-task" } },
+  "that ignores what it does not want": {
+    simulator: { lenientWhileRunning: true, ignoreReadOnlyInCreate: true, concurrentAttach: true },
+  },
+  "with sessions": { driver: { auth: "session" } },
+};
+for (const [what, variant] of Object.entries(variants)) {
+  it(`lives the same life on a cluster ${what}`, async () => {
+    expect(await live(undefined, variant)).not.toEqual([]);
+  });
+}
+
+const storm: readonly FaultRule["kind"][] = [
+  "error500",
+  "html502",
+  "drop-before",
+  "drop-after",
+  "truncate",
+  "fail-task-done",
+  "fail-task",
+  "forget-task",
+];
+for (const seed of [1, 2, 3, 4]) {
+  it(`reaches the desired state through a storm of every trouble at once (seed ${seed})`, {
+    timeout: 60_000,
+  }, async () => {
+    const faults = storm.map((kind): FaultRule => ({ kind, match: { path: "^/rest" }, probability: 0.04 }));
+    expect(await live(undefined, { simulator: { seed }, faults })).not.toEqual([]);
+  });
+}

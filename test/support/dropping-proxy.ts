@@ -44,7 +44,7 @@ function forward(target: string, message: IncomingMessage, response: ServerRespo
       answer.resume().on("end", () => message.socket.destroy());
     } else {
       response.writeHead(answer.statusCode ?? 502, answer.headers);
-      answer.pipe(response);
+      answer.on("error", () => message.socket.destroy()).pipe(response);
     }
   });
   onward.on("error", () => message.socket.destroy());

@@ -97,7 +97,7 @@ export class HypercoreClient {
       const reply = await this.#trySend(node, { ...request, path: `/rest/v1/${request.path}` }, signal);
       if (typeof reply !== "string") {
         this.#prefer(node);
-        return this.#accepted(reply);
+        return this.#accepted(request, reply);
       }
       failures.push(reply);
     }
@@ -184,9 +184,9 @@ export class HypercoreClient {
     }
   }
 
-  #accepted(reply: RawReply): RawReply {
+  #accepted(request: RawRequest, reply: RawReply): RawReply {
     if (reply.status >= 200 && reply.status < 300) return reply;
-    const text = explainRefusal(reply);
+    const text = `${request.method} ${request.path.split("?")[0]}: ${explainRefusal(reply)}`;
     const where = `cluster ${this.#options.cluster}`;
     if (isFull(text) || reply.status === 507) throw new WatcherError("cluster-full", `${where}: ${text}`);
     // Missing objects and impossible moments look alike; callers read the object and decide.
@@ -198,7 +198,7 @@ export class HypercoreClient {
   #toChange(reply: RawReply): ChangeReply {
     if (reply.body.trim() === "") return { taskTag: "", createdUUID: "" };
     const parsed = parseJsonText(reply.body);
-    if (parsed === undefined) throw this.#outcomeUnknown("its answer to a change is not JSON");
+    if (typeof parsed !== "object" || parsed === null) throw this.#outcomeUnknown("its answer to a change is not JSON");
     return this.#checked("a change", () => toChangeReply(parsed));
   }
 
