@@ -1,0 +1,307 @@
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { composeEngine, type OpenEngine } from "../../src/app/compose.ts";
+import { startWatching, startWorking } from "../../src/app/roles.ts";
+import { type DemoVm, listVms } from "../../src/cli/demo/cluster-client.ts";
+import { type DemoStatus, ForgeClient } from "../../src/cli/demo/forge-client.ts";
+import { WorkTree } from "../../src/cli/demo/work-tree.ts";
+import type { ClusterConfig, Config, SecretReference } from "../../src/config/config.ts";
+import { Handles } from "../../src/lib/handles.ts";
+import type { Log } from "../../src/ports/log.ts";
+import { startForgeSimulator } from "../../src/simulator/forge/simulator.ts";
+import { type HypercoreSimulatorOptions, startHypercoreSimulator } from "../../src/simulator/hypercore/simulator.ts";
+import { waitFor } from "./wait-for.ts";
+
+export interface WorldOptions {
+  /** Names of simulated clusters; `lab` alone unless given. */
+  readonly clusters?: readonly string[];
+  readonly simulator?: HypercoreSimulatorOptions;
+  readonly config?: (config: Config) => Config;
+  readonly log?: Log;
+  /** Poll interval; short by default. */
+  readonly pollMs?: number;
+}
+
+export const silentLog: Log = { debug() {}, info() {}, warn() {}, error() {}, child: () => silentLog };
+
+/** A real forge, real git over HTTP, simulated clusters over HTTP, a private Redis and the engine of the product. */
+export class World implements AsyncDisposable {
+  readonly folder: string;
+  readonly forge: ForgeClient;
+  readonly forgeUrl: string;
+  readonly clusterUrls: ReadonlyMap<string, string>;
+  readonly tree: WorkTree;
+  readonly config: Config;
+  readonly #handles: Handles;
+  readonly #log: Log;
+  readonly #engines = new Set<AsyncDisposable>();
+
+  private constructor(parts: {
+    folder: string;
+    forge: ForgeClient;
+    forgeUrl: string;
+    clusterUrls: Map<string, string>;
+    tree: WorkTree;
+    config: Config;
+    handles: Handles;
+    log: Log;
+  }) {
+    this.folder = parts.folder;
+    this.forge = parts.forge;
+    this.forgeUrl = parts.forgeUrl;
+    this.clusterUrls = parts.clusterUrls;
+    this.tree = parts.tree;
+    this.config = parts.config;
+    this.#handles = parts.handles;
+    this.#log = parts.log;
+  }
+
+  static async open(options: WorldOptions = {}): Promise<World> {
+    const folder = await mkdtemp(join(tmpdir(), "kraken-world-"));
+    const handles = new Handles();
+    handles.use({ [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) });
+    const forge = await startForgeSimulator({
+      dataDir: join(folder, "forge"),
+      repositories: [{ owner: "acme", name: "fleet" }],
+    });
+    handles.use({ [Symbol.asyncDispose]: () => forge.close() });
+    const clusterUrls = new Map<string, string>();
+    for (const name of options.clusters ?? ["lab"]) {
+      const simulator = await startHypercoreSimulator({ taskMs: 5, clusterName: name, ...options.simulator });
+      handles.use({ [Symbol.asyncDispose]: () => simulator.close() });
+      clusterUrls.set(name, simulator.addresses[0] ?? "");
+    }
+    await writeImages(join(folder, "images"));
+    const tree = await WorkTree.start(join(folder, "work"), `${forge.url}/acme/fleet.git`, "alice-token");
+    const config = worldConfig(folder, forge, clusterUrls, options.pollMs ?? 100);
+    return new World({
+      folder,
+      forge: new ForgeClient(forge.apiUrl, "acme/fleet", "alice-token"),
+      forgeUrl: forge.url,
+      clusterUrls,
+      tree,
+      config: options.config?.(config) ?? config,
+      handles,
+      log: options.log ?? silentLog,
+    });
+  }
+
+  /** Opens an engine on this world's configuration; closed with the world unless closed before. */
+  async engine(): Promise<OpenEngine> {
+    const engine = await composeEngine({ config: this.config, log: this.#log, version: "0.0.0-test" });
+    this.#engines.add(engine);
+    return engine;
+  }
+
+  /** The product as `run` starts it. Disposing stops it. */
+  async run(): Promise<AsyncDisposable & { readonly engine: OpenEngine }> {
+    const engine = await this.engine();
+    this.#engines.delete(engine);
+    const working = await startWorking(engine);
+    const watching = startWatching(engine);
+    let running = true;
+    const stop = async (): Promise<void> => {
+      if (!running) return;
+      running = false;
+      await watching[Symbol.asyncDispose]();
+      await working[Symbol.asyncDispose]();
+      await engine[Symbol.asyncDispose]();
+    };
+    const product = { engine, [Symbol.asyncDispose]: stop };
+    this.#handles.use(product);
+    return product;
+  }
+
+  /** Writes manifests, commits and pushes to main; answers the commit. An undefined text removes the file. */
+  async push(files: Readonly<Record<string, string | undefined>>, message: string): Promise<string> {
+    const commit = await this.commit(files, message);
+    await this.tree.push("main");
+    return commit;
+  }
+
+  /** The same without the push. */
+  async commit(files: Readonly<Record<string, string | undefined>>, message: string): Promise<string> {
+    for (const [name, text] of Object.entries(files)) {
+      const file = join(this.folder, "work", name);
+      if (text === undefined) await rm(file);
+      else {
+        await mkdir(dirname(file), { recursive: true });
+        await writeFile(file, text);
+      }
+    }
+    return this.tree.commit(message);
+  }
+
+  /** Statuses of one context on a commit, oldest first. */
+  async statuses(commit: string, context = "kraken-gitops/sync"): Promise<DemoStatus[]> {
+    return (await this.forge.statuses(commit)).filter((status) => status.context === context);
+  }
+
+  /** Waits for the final status of a commit. */
+  async final(commit: string, context = "kraken-gitops/sync", timeoutMs = 30_000): Promise<DemoStatus> {
+    return waitFor(
+      async () => {
+        const newest = (await this.statuses(commit, context)).at(-1);
+        return newest === undefined || newest.state === "pending" ? undefined : newest;
+      },
+      {
+        what: `${context} of ${commit.slice(0, 7)}`,
+        timeoutMs,
+        describe: async () => JSON.stringify(await this.statuses(commit, context)),
+      },
+    );
+  }
+
+  vms(cluster = "lab"): Promise<DemoVm[]> {
+    return listVms(this.clusterUrl(cluster), "admin", "admin");
+  }
+
+  clusterUrl(cluster = "lab"): string {
+    const url = this.clusterUrls.get(cluster);
+    if (url === undefined) throw new Error(`no cluster ${cluster}`);
+    return url;
+  }
+
+  /** The control API of a simulator (faults, calls). */
+  async control(base: string, method: "GET" | "POST" | "DELETE", path: string, body?: unknown): Promise<unknown> {
+    const answer = await fetch(`${base}/_simulator/${path}`, {
+      method,
+      ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { "content-type": "application/json" } }),
+    });
+    if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`);
+    const text = await answer.text();
+    return text === "" ? undefined : (JSON.parse(text) as unknown);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const engine of this.#engines) await engine[Symbol.asyncDispose]();
+    await this.#handles[Symbol.asyncDispose]();
+  }
+}
+
+/** Images of a MiB for every name the examples and the tests use. */
+const imageNames = [
+  "ubuntu-22.04-web",
+  "ubuntu-22.04-app",
+  "ubuntu-22.04-db",
+  "windows-server-2022",
+  "ubuntu-22.04-server",
+  "ubuntu-22.04-k8s",
+];
+const bucket = "https://storage.googleapis.com/demo-bucket/";
+
+async function writeImages(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  for (const name of imageNames) await writeFile(join(folder, `${name}.img`), Buffer.alloc(1_048_576, name));
+}
+
+function worldConfig(
+  folder: string,
+  forge: { url: string; apiUrl: string },
+  clusterUrls: ReadonlyMap<string, string>,
+  pollMs: number,
+): Config {
+  const clusters = [...clusterUrls].map(
+    ([name, url]): ClusterConfig => ({
+      name,
+      driver: "hypercore",
+      labels: {},
+      variables: {},
+      networks: undefined,
+      hypercore: {
+        endpoints: [url],
+        username: "admin",
+        password: secret("admin"),
+        auth: "basic",
+        tls: { insecure: false, caFile: undefined, fingerprint: undefined },
+      },
+      libvirt: undefined,
+    }),
+  );
+  return {
+    instance: "edge",
+    statusPrefix: "kraken-gitops",
+    redis: { url: undefined, password: undefined, caFile: undefined },
+    dataDir: join(folder, "data"),
+    repositories: [
+      {
+        name: "fleet",
+        url: `${forge.url}/acme/fleet.git`,
+        branch: "main",
+        path: "manifests",
+        pollMs,
+        auth: { kind: "token", username: undefined, token: secret("bot-token") },
+        caFile: undefined,
+        proxy: undefined,
+        forge: {
+          type: "github",
+          apiUrl: forge.apiUrl,
+          owner: "acme",
+          repository: "fleet",
+          token: secret("bot-token"),
+          caFile: undefined,
+          proxy: undefined,
+        },
+        clusters: clusters.map((cluster) => cluster.name),
+      },
+    ],
+    clusters,
+    assets: {
+      mirrors: [{ prefix: bucket, to: `${pathToFileURL(join(folder, "images")).href}/`, clusters: undefined }],
+      allowHttp: false,
+      caFile: undefined,
+      proxy: undefined,
+    },
+    workers: { concurrency: 16, perCluster: 4 },
+    log: { level: "silent", format: "json" },
+  };
+}
+
+export function secret(value: string): SecretReference {
+  return { source: "a test", read: () => Promise.resolve(value), toJSON: () => "a test" };
+}
+
+/** A manifest of one application with the given VMs, each one field per line as people write it. */
+export function manifest(application: string, vms: readonly VmText[]): string {
+  const resources = vms.map(
+    ({ name, cpu = 1, memory = "1 GiB", tags = [], disks = [], state = "running", description = name }) =>
+      [
+        `    - type: virdomain`,
+        `      name: ${name}`,
+        `      spec:`,
+        `        description: ${description}`,
+        `        cpu: ${cpu}`,
+        `        memory: ${memory}`,
+        `        machine_type: uefi`,
+        `        state: ${state}`,
+        `        tags: [${tags.map((tag) => JSON.stringify(tag)).join(", ")}]`,
+        `        storage_devices:`,
+        `          - { name: system, type: virtio_disk, source: ubuntu, boot: 1, capacity: 10 GiB }`,
+        ...disks.map((disk) => `          - { name: ${disk}, type: virtio_disk, capacity: 5 GiB }`),
+        `        network_devices: [{ name: net, type: virtio }]`,
+      ].join("\n"),
+  );
+  return [
+    `type: Application`,
+    `version: "1.0.0"`,
+    `metadata: { name: ${application} }`,
+    `spec:`,
+    `  assets:`,
+    `    - { name: ubuntu, type: virtual_disk, format: raw, url: "${bucket}ubuntu-22.04-web.img" }`,
+    `  resources:`,
+    ...resources,
+    "",
+  ].join("\n");
+}
+
+export interface VmText {
+  readonly name: string;
+  readonly cpu?: number;
+  readonly memory?: string;
+  readonly tags?: readonly string[];
+  readonly disks?: readonly string[];
+  readonly state?: "running" | "shutoff";
+  readonly description?: string;
+}
