@@ -118,14 +118,15 @@ function toEngine(options: ComposeOptions, { store, queue, world, handles }: Par
   };
 }
 
-async function openAssets(settings: Config["assets"], dataDir: string): Promise<AssetStore & AsyncDisposable> {
-  const { mirrors, allowHttp, caFile, proxy } = settings;
+async function openAssets(
+  { mirrors, allowHttp, caFile, proxy }: Config["assets"],
+  dataDir: string,
+): Promise<AssetStore & AsyncDisposable> {
   return openAssetStore({
     cacheDir: join(dataDir, "assets"),
-    mirrors: mirrors.map(withoutUndefined),
+    mirrors: mirrors.map(({ prefix, to, clusters }) => ({ prefix, to, ...withoutUndefined({ clusters }) })),
     allowHttp,
-    caFile,
-    proxy,
+    ...withoutUndefined({ caFile, proxy }),
   });
 }
 

@@ -117,7 +117,7 @@ export function createManifests(git: GitSource, folder: string): Manifests {
       const before = snapshots.size;
       const snapshot = await snapshotOf(treeish, treeId, signal);
       const files = await parseFiles(snapshot.files, settings.allowHttp, signal);
-      const desired = buildDesiredState({ ...settings, files, cache: targets });
+      const desired = buildDesiredState({ ...settings, files, cache: targets, clusterId: (cluster) => cluster });
       remember(states, stateKey, desired, keptStates);
       if (documents.size > 2 * snapshot.files.size + 1_000 && before >= keptSnapshots) forgetOldDocuments();
       return { desired, treeId };

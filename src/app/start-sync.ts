@@ -12,6 +12,9 @@ import type { LoadedManifests } from "./manifests.ts";
 import { statusEntry, supersededEntries } from "./messages.ts";
 import { readClusters } from "./read-clusters.ts";
 
+/** A cluster slower than this begins held and is planned by its own pass, so that it does not delay the others. */
+const patienceMs = 5_000;
+
 /** A revision that is to be synced, as the watcher found it. */
 export interface SyncRequest {
   readonly revision: string;
@@ -108,6 +111,7 @@ async function planRevision(
     engine,
     configured.filter((cluster) => touched.has(cluster)),
     signal,
+    patienceMs,
   );
   const commit = await repository.git.readCommit(request.revision, signal);
   return buildPlan({
@@ -166,12 +170,23 @@ async function toRecord(
     startedAtMs,
     returnsTo:
       returnsTo?.revision === request.branch.synced || returnsTo?.revision === request.revision ? undefined : returnsTo,
-    problems: plan.problems,
+    problems: problemsOf(loaded, plan, applied),
     clusters: [...busy].sort(),
     targets: Object.fromEntries([...keys].map((key) => [key, loaded.desired.targets.get(key)?.hash ?? ""])),
     predecessors: request.predecessors,
     deletions: plan.deletions,
   };
+}
+
+/** A manifests folder that never was is no mistake: the repository is only beginning. Once VMs came of it, it is one. */
+function problemsOf(
+  loaded: LoadedManifests,
+  plan: Plan,
+  applied: ReadonlyMap<string, AppliedTarget>,
+): Plan["problems"] {
+  const beginning =
+    loaded.treeId === undefined && applied.size === 0 && plan.targets.length === 0 && plan.held.length === 0;
+  return beginning ? [] : plan.problems;
 }
 
 /** Clusters that could not be read begin held; the others with the operations the deletion rules let through. */

@@ -1,5 +1,7 @@
-import { showConfig } from "../config/show.ts";
 import { stringify } from "yaml";
+import { checkSecrets } from "../config/check-secrets.ts";
+import { showConfig } from "../config/show.ts";
+import { WatcherError } from "../lib/errors.ts";
 import { type ExitCode, exitCodes } from "./exit-codes.ts";
 import { print, printJson } from "./output.ts";
 import { configFile, type GlobalOptions, readSettings } from "./settings.ts";
@@ -15,6 +17,12 @@ export async function configShowCommand(options: GlobalOptions): Promise<ExitCod
 /** Whether the configuration file can be used, secrets included; reaches nothing over the network. */
 export async function configCheckCommand(options: GlobalOptions): Promise<ExitCode> {
   const config = await readSettings(options);
+  const missing = await checkSecrets(config);
+  if (missing.length > 0)
+    throw new WatcherError(
+      "config-invalid",
+      `secrets of ${configFile(options)} cannot be read:\n${missing.join("\n")}`,
+    );
   const counts = `${config.repositories.length} repositories, ${config.clusters.length} clusters`;
   if (options.json === true) printJson({ schemaVersion: 1, valid: true, file: configFile(options) });
   else print(`${configFile(options)} is valid: ${counts}.`);

@@ -327,6 +327,7 @@ function planRemovals(planner: Planner): {
 }
 
 function reasonToKeep(desired: DesiredState, application: string, known: ReadonlySet<string>): string | undefined {
+  if (desired.drafts?.has(application) === true) return `kept: ${application} is a draft`;
   if (desired.brokenApplications.has(application)) return `kept: the manifest of ${application} has problems`;
   if (known.has(application) || desired.undeployed.has(application) || desired.complete) return undefined;
   return `kept: a file of the repository cannot be read, and ${application} may be in it`;
