@@ -50,6 +50,15 @@ export async function getIdleVm(access: ClusterAccess, uuid: string, signal: Abo
   return (await findIdleVm(access, uuid, signal)) ?? vanished(access, uuid);
 }
 
+/** The VM at rest before an operation begins. Somebody else's task may take long, so a newer revision ends this wait. */
+export async function awaitTurn(
+  access: ClusterAccess,
+  uuid: string,
+  context: ChangeContext,
+): Promise<VirDomain | undefined> {
+  return interruptible(context, (signal) => findIdleVm(access, uuid, signal));
+}
+
 export function vanished(access: ClusterAccess, uuid: string): never {
   throw new WatcherError("virdomain-changed", `cluster ${access.cluster}: VM ${uuid} does not exist any more`);
 }

@@ -44,6 +44,7 @@ export class HypercoreClient {
     if (options.endpoints.length === 0)
       throw new WatcherError("config-invalid", `cluster ${options.cluster} has no endpoints`);
     const connect = await openConnector(options, timeouts.connectMs);
+    for (const endpoint of options.endpoints) requireAddress(options.cluster, endpoint);
     const nodes = options.endpoints.map((endpoint) => new NodeConnection(endpoint, connect, timeouts.readMs));
     return new HypercoreClient(options, timeouts, nodes);
   }
@@ -252,4 +253,9 @@ export class HypercoreClient {
   #avoid(node: NodeConnection): void {
     if (this.#nodes[this.#preferred] === node) this.#preferred = (this.#preferred + 1) % this.#nodes.length;
   }
+}
+
+function requireAddress(cluster: string, endpoint: string): void {
+  if (URL.canParse(endpoint) && /^https?:$/.test(new URL(endpoint).protocol)) return;
+  throw new WatcherError("config-invalid", `cluster ${cluster}: endpoint "${endpoint}" is not an http(s) address`);
 }

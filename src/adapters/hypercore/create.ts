@@ -9,6 +9,7 @@ import { placeNewDisks } from "./disks.ts";
 import { nicBody } from "./nics.ts";
 import { formatMark, ownerText, parseMark } from "./ownership-tags.ts";
 import { pause, poll } from "./pause.ts";
+import { resume } from "./resume.ts";
 import { toMachineType } from "./to-virdomain.ts";
 import type { ChangeReply, VirDomain } from "./wire.ts";
 
@@ -23,7 +24,7 @@ export async function createVm(run: Convergence): Promise<VirDomain> {
   const { access, context } = run;
   let vm = await findOurs(run);
   if (vm !== undefined && parseMark(vm.tags, vm.uuid).mark?.building === false) return vm;
-  if (vm !== undefined) vm = await getIdleVm(access, vm.uuid, context.signal);
+  if (vm !== undefined) vm = await resume(access, vm.uuid, context);
   if (vm !== undefined && bornDifferently(vm, run)) {
     await deleteVm(access, vm.uuid, run.mark, context);
     vm = undefined;

@@ -1,7 +1,7 @@
 import { WatcherError } from "../../lib/errors.ts";
 import type { OwnershipMark } from "../../plan/live-state.ts";
 import type { ChangeContext } from "../../ports/hypervisor.ts";
-import { type ClusterAccess, checkpoint, findIdleVm } from "./access.ts";
+import { type ClusterAccess, awaitTurn, checkpoint } from "./access.ts";
 import { ownerText, parseMark } from "./ownership-tags.ts";
 import { performStep } from "./perform.ts";
 import { isOff } from "./to-virdomain.ts";
@@ -15,7 +15,7 @@ export async function deleteVm(
   context: ChangeContext,
 ): Promise<void> {
   checkpoint(context);
-  const vm = await findIdleVm(access, uuid, context.signal);
+  const vm = await awaitTurn(access, uuid, context);
   if (vm === undefined) return;
   requireOurs(access, vm, mark);
   if (!isOff(vm))

@@ -75,13 +75,16 @@ class HypercoreDriver implements Hypervisor {
   }
 
   #run(desired: DesiredVirdomain, mark: OwnershipMark, context: ChangeContext): Omit<Convergence, "adopt"> {
-    if (mark.instance !== this.#options.instance) {
-      throw new WatcherError(
-        "virdomain-conflict",
-        `instance ${this.#options.instance} does not write the marks of instance ${mark.instance}`,
-      );
-    }
+    this.#requireOwn(mark);
     return { access: this.#access, library: this.#library, desired, mark, context };
+  }
+
+  #requireOwn({ instance }: OwnershipMark): void {
+    if (instance === this.#options.instance) return;
+    throw new WatcherError(
+      "virdomain-conflict",
+      `cluster ${this.cluster}: instance ${this.#options.instance} does not touch VMs of instance ${instance}`,
+    );
   }
 
   async start(id: string, context: ChangeContext): Promise<void> {
@@ -102,6 +105,7 @@ class HypercoreDriver implements Hypervisor {
         "virdomain-conflict",
         `cluster ${this.cluster}: VM ${live.name} does not carry our mark and is not deleted`,
       );
+    this.#requireOwn(live.mark);
     await deleteVm(this.#access, live.id, live.mark, context);
   }
 

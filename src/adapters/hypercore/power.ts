@@ -1,6 +1,6 @@
 import { WatcherError } from "../../lib/errors.ts";
 import type { ChangeContext } from "../../ports/hypervisor.ts";
-import { type ClusterAccess, checkpoint, findVm, getIdleVm, getVm, interruptible, vanished } from "./access.ts";
+import { type ClusterAccess, awaitTurn, checkpoint, findVm, getVm, interruptible, vanished } from "./access.ts";
 import { parseMark } from "./ownership-tags.ts";
 import { Pacer, poll } from "./pause.ts";
 import { changeVm } from "./perform.ts";
@@ -12,7 +12,7 @@ import type { VirDomain } from "./wire.ts";
 export async function startVm(access: ClusterAccess, uuid: string, context: ChangeContext): Promise<void> {
   checkpoint(context);
   await interruptible(context, (signal) => settleShutdown(access, uuid, signal));
-  const vm = await getIdleVm(access, uuid, context.signal);
+  const vm = (await awaitTurn(access, uuid, context)) ?? vanished(access, uuid);
   if (isRunning(vm)) return;
   if (parseMark(vm.tags, vm.uuid).mark?.building === true) {
     throw new WatcherError(

@@ -1,9 +1,10 @@
 import { WatcherError } from "../../lib/errors.ts";
 import type { LiveVirdomain } from "../../plan/live-state.ts";
-import { checkpoint, getIdleVm } from "./access.ts";
+import { checkpoint } from "./access.ts";
 import { type Convergence, converge } from "./converge.ts";
 import { requireOurs } from "./delete.ts";
 import { parseMark } from "./ownership-tags.ts";
+import { resume } from "./resume.ts";
 import type { VirDomain } from "./wire.ts";
 
 /**
@@ -13,7 +14,7 @@ import type { VirDomain } from "./wire.ts";
 export async function updateVm(live: LiveVirdomain, run: Omit<Convergence, "adopt">): Promise<VirDomain> {
   const { access, context, mark } = run;
   checkpoint(context);
-  const vm = await getIdleVm(access, live.id, context.signal);
+  const vm = await resume(access, live.id, context);
   const carried = parseMark(vm.tags, vm.uuid);
   const adopt = live.mark === undefined;
   if (!adopt || carried.mark !== undefined || carried.clone || vm.sourceVirDomainUUID !== "") {

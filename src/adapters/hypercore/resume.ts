@@ -1,0 +1,23 @@
+import type { ChangeContext } from "../../ports/hypervisor.ts";
+import { type ClusterAccess, awaitTurn, interruptible, vanished } from "./access.ts";
+import { parseMark } from "./ownership-tags.ts";
+import { pause } from "./pause.ts";
+import { nameDevices } from "./to-virdomain.ts";
+import type { VirDomain } from "./wire.ts";
+
+/**
+ * The VM as an operation finds it. When an earlier attempt noted a disk that is not there, its request may still be on
+ * the way: it gets a moment to arrive before anybody sends it again.
+ */
+export async function resume(access: ClusterAccess, uuid: string, context: ChangeContext): Promise<VirDomain> {
+  const vm = (await awaitTurn(access, uuid, context)) ?? vanished(access, uuid);
+  if (!awaitsDisks(vm)) return vm;
+  await interruptible(context, (signal) => pause(access.timeouts.settleMs, signal));
+  return (await awaitTurn(access, uuid, context)) ?? vanished(access, uuid);
+}
+
+function awaitsDisks(vm: VirDomain): boolean {
+  const record = parseMark(vm.tags, vm.uuid);
+  const present = new Set(nameDevices(vm, record).map(({ name }) => name));
+  return [...record.disks].some(([name, note]) => !("uuidPrefix" in note) && !present.has(name));
+}
