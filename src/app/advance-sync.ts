@@ -1,6 +1,6 @@
 import { buildPlan } from "../plan/build-plan.ts";
 import type { Plan } from "../plan/plan.ts";
-import { describeProgress } from "../report/status-text.ts";
+import { describeHeld, describeProgress } from "../report/status-text.ts";
 import { nextPassStep, nextRound } from "../sync/cluster-pass.ts";
 import type { ClusterPass, ClusterResult, OperationOutcome, SyncRecord } from "../sync/sync-record.ts";
 import type { AdvanceJob, JobAnswer } from "../ports/job-queue.ts";
@@ -153,7 +153,7 @@ async function hold(
   const sinceMs = pass.held?.sinceMs ?? engine.clock.now();
   const held = { code: trouble.code, reason: trouble.reason, sinceMs, attempts };
   await engine.store.replacePass(record.id, { ...pass, held }, pass.round);
-  await tell(engine, record, `Held: ${pass.cluster} (${trouble.reason})`);
+  await tell(engine, record, describeHeld([`${pass.cluster} (${trouble.reason})`]));
   return { kind: "again", inMs: Math.min(60_000, 1_000 * 2 ** Math.min(attempts, 6)) * (0.5 + engine.random() / 2) };
 }
 

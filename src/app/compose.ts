@@ -118,16 +118,8 @@ function toEngine(options: ComposeOptions, { store, queue, world, handles }: Par
   };
 }
 
-async function openAssets(
-  { mirrors, allowHttp, caFile, proxy }: Config["assets"],
-  dataDir: string,
-): Promise<AssetStore & AsyncDisposable> {
-  return openAssetStore({
-    cacheDir: join(dataDir, "assets"),
-    mirrors: mirrors.map(({ prefix, to, clusters }) => ({ prefix, to, ...withoutUndefined({ clusters }) })),
-    allowHttp,
-    ...withoutUndefined({ caFile, proxy }),
-  });
+async function openAssets(settings: Config["assets"], dataDir: string): Promise<AssetStore & AsyncDisposable> {
+  return openAssetStore({ ...settings, cacheDir: join(dataDir, "assets") });
 }
 
 async function openCluster(

@@ -26,6 +26,6 @@ export function fleetSettings(
   };
 }
 
-function toCluster({ name, driver, labels, variables, networks }: ClusterConfig): Cluster {
-  return { name, driver, labels, variables, networks };
+function toCluster({ name, id, driver, labels, variables, networks }: ClusterConfig): Cluster {
+  return { name, ...(id === undefined ? {} : { id }), driver, labels, variables, networks };
 }

@@ -117,7 +117,8 @@ export function createManifests(git: GitSource, folder: string): Manifests {
       const before = snapshots.size;
       const snapshot = await snapshotOf(treeish, treeId, signal);
       const files = await parseFiles(snapshot.files, settings.allowHttp, signal);
-      const desired = buildDesiredState({ ...settings, files, cache: targets, clusterId: (cluster) => cluster });
+      const ids = new Map(settings.clusters.map((cluster) => [cluster.name, cluster.id ?? cluster.name]));
+      const desired = buildDesiredState({ ...settings, files, cache: targets, clusterId: (name) => ids.get(name) });
       remember(states, stateKey, desired, keptStates);
       if (documents.size > 2 * snapshot.files.size + 1_000 && before >= keptSnapshots) forgetOldDocuments();
       return { desired, treeId };

@@ -18,6 +18,7 @@ export function statusEntry(
   weight: OutboxEntry["weight"],
   state: CommitState,
   description: string,
+  targetUrl?: string,
 ): OutboxEntry {
   const context = `${place.prefix}/${place.context}`;
   return {
@@ -27,7 +28,7 @@ export function statusEntry(
     message: {
       kind: "status",
       revision,
-      status: { context, state, description: cutDescription(description, 255), targetUrl: undefined },
+      status: { context, state, description: cutDescription(description, 255), targetUrl },
     },
   };
 }

@@ -66,7 +66,7 @@ async function planPullRequest(
   }
   const place = { repository: name, prefix: engine.config().statusPrefix, context: "plan" as const };
   if (known?.head !== pull.head) {
-    await engine.store.appendOutbox([statusEntry(place, pull.head, "first", "pending", "Planning")]);
+    await engine.store.appendOutbox([statusEntry(place, pull.head, "first", "pending", "Planning", pull.url)]);
     await engine.queue.addDelivery({ schemaVersion: 1, repository: name }, `pull-${pull.number}-${pull.head}`);
   }
   const plan = await planMerge(engine, repository, pull, base, before, preview, affected, signal);
@@ -86,6 +86,8 @@ async function planPullRequest(
     nowMs: engine.clock.now(),
     version: engine.version,
     conflictFiles: preview.conflictFiles,
+    linkToFile: (file, line) => repository.forge.fileUrl(pull.head, file, line),
+    fullPlan: `kraken-gitops plan --repository ${name} --revision ${pull.head.slice(0, 12)}`,
     limitChars: Math.min(60_000, repository.forge.limits.commentChars),
   });
   const state = planState(plan, preview.conflictFiles);
@@ -105,7 +107,7 @@ async function planPullRequest(
         markdown,
       },
     },
-    statusEntry(place, pull.head, "final", state, description),
+    statusEntry(place, pull.head, "final", state, description, pull.url),
   ];
   await engine.store.recordPullRequest(
     name,

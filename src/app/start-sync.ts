@@ -1,7 +1,7 @@
 import { buildPlan } from "../plan/build-plan.ts";
 import { readApprovals } from "../plan/deletion-rules.ts";
 import type { Plan } from "../plan/plan.ts";
-import { describeProgress } from "../report/status-text.ts";
+import { describeHeld, describeProgress } from "../report/status-text.ts";
 import { isPermitted } from "../sync/cluster-pass.ts";
 import type { ClusterPass, SyncRecord } from "../sync/sync-record.ts";
 import type { AppliedTarget, BranchRecord } from "../ports/state-store.ts";
@@ -210,6 +210,6 @@ function pendingText(plan: Plan, passes: readonly ClusterPass[]): string {
   const operations = passes.reduce((sum, pass) => sum + pass.operations.length, 0);
   if (passes.length === 0) return "Checking manifests";
   return plan.held.length > 0 && operations === 0
-    ? `Held: ${plan.held[0]?.cluster} (${plan.held[0]?.reason})`
+    ? describeHeld(plan.held.map(({ cluster, reason }) => `${cluster} (${reason})`))
     : describeProgress(0, operations);
 }

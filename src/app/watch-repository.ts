@@ -21,6 +21,7 @@ const longestBackoffMs = 300_000;
  */
 export async function watchRepository(engine: Engine, name: string, signal: AbortSignal): Promise<void> {
   const log = engine.log.child({ repository: name });
+  const review = createReviewer(engine, name, signal);
   let lease: Lease | undefined;
   let failures = 0;
   const renewal = setInterval(() => void renewLease(), leaseMs / 3);
@@ -31,7 +32,10 @@ export async function watchRepository(engine: Engine, name: string, signal: Abor
     while (!signal.aborted) {
       try {
         lease ??= await engine.store.acquireLease(`watch/${name}`, leaseMs);
-        if (lease !== undefined) await poll(engine, name, signal);
+        if (lease !== undefined) {
+          await poll(engine, name, signal);
+          review.begin();
+        }
         failures = 0;
       } catch (error) {
         if (signal.aborted) break;
@@ -43,8 +47,34 @@ export async function watchRepository(engine: Engine, name: string, signal: Abor
     }
   } finally {
     clearInterval(renewal);
+    await review.ended();
     await lease?.release().catch(() => undefined);
   }
+}
+
+/**
+ * Plans pull requests beside the polling, one pass at a time: a cluster that is slow to read delays comments, never
+ * the next poll of the branch.
+ */
+function createReviewer(engine: Engine, name: string, signal: AbortSignal): { begin(): void; ended(): Promise<void> } {
+  let running: Promise<void> | undefined;
+  async function pass(): Promise<void> {
+    try {
+      const tip = (await engine.store.readBranch(name)).observed;
+      if (tip !== undefined) await planPullRequests(engine, await engine.repository(name), tip, signal);
+    } catch (error) {
+      if (!signal.aborted)
+        engine.log.warn({ err: error, repository: name }, "pull requests cannot be looked at now, will be tried again");
+    }
+  }
+  return {
+    begin() {
+      running ??= pass().finally(() => {
+        running = undefined;
+      });
+    },
+    ended: async () => running,
+  };
 }
 
 /** One poll. Every part may be cut off and run again. */
@@ -70,8 +100,6 @@ export async function poll(engine: Engine, name: string, signal: AbortSignal): P
     await takeRevision(engine, repository, branch, wish, signal);
   else await sweep(engine, branch);
   await engine.queue.addDelivery({ schemaVersion: 1, repository: name }, `sweep-${engine.clock.now()}`);
-  const tip = (await engine.store.readBranch(name)).observed;
-  if (tip !== undefined) await planPullRequests(engine, repository, tip, signal);
   await engine.store.recordCondition(name, {
     atMs: engine.clock.now(),
     ok: true,
@@ -86,6 +114,12 @@ async function isUnderControl(engine: Engine, branch: BranchRecord, tip: string)
   return current !== undefined && current.record.revision === tip && current.state.kind !== "superseded";
 }
 
+/** Somebody asks for what is under way already. */
+async function isSyncing(engine: Engine, branch: BranchRecord, tip: string): Promise<boolean> {
+  const current = branch.currentSync === undefined ? undefined : await engine.store.readSync(branch.currentSync);
+  return current?.state.kind === "running" && current.record.revision === tip;
+}
+
 async function takeRevision(
   engine: Engine,
   repository: Repository,
@@ -97,7 +131,8 @@ async function takeRevision(
   const tip = await repository.git.fetchBranch(signal);
   if (tip === undefined) return;
   const rewritten = await observe(engine, repository, branch, tip, signal);
-  const predecessors = await supersede(engine, branch, tip, wish);
+  if (wish && (await isSyncing(engine, branch, tip))) return sweep(engine, branch);
+  const predecessors = await supersede(engine, branch, tip);
   await quiesce(engine, predecessors, signal);
   const everything = wish || branch.currentSync === undefined;
   const current = await engine.store.readBranch(name);
@@ -143,12 +178,11 @@ async function contains(repository: Repository, ancestor: string, tip: string, s
 }
 
 /** Newest wins: the running sync begins nothing more. Answers the syncs whose last operations may still be under way. */
-async function supersede(engine: Engine, branch: BranchRecord, tip: string, wish: boolean): Promise<string[]> {
+async function supersede(engine: Engine, branch: BranchRecord, tip: string): Promise<string[]> {
   const current = branch.currentSync === undefined ? undefined : await engine.store.readSync(branch.currentSync);
   if (current === undefined) return [];
   const { record } = current;
-  const overtaken = record.revision !== tip || wish;
-  if (current.state.kind === "running" && overtaken) {
+  if (current.state.kind === "running" && record.revision !== tip) {
     const place = { repository: record.repository, prefix: engine.config().statusPrefix, context: "sync" as const };
     await engine.store.supersedeSync(record.id, tip, supersededEntries(place, record.commits, tip));
     engine.log.info(

@@ -49,6 +49,7 @@ export type RawAuth = RawSecret<"token"> & {
 
 export interface RawCluster {
   readonly name: string;
+  readonly id?: string;
   readonly labels?: Readonly<Record<string, string>>;
   readonly variables?: Readonly<Record<string, string>>;
   readonly networks?: Readonly<

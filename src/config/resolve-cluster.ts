@@ -11,6 +11,7 @@ export function resolveCluster(raw: RawCluster, at: ConfigPath, context: Resolve
   checkNetworks(raw, driver, at, context);
   return {
     name: raw.name,
+    id: raw.id ?? raw.name,
     driver,
     labels: raw.labels ?? {},
     variables: raw.variables ?? {},

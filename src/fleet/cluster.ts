@@ -1,6 +1,8 @@
 /** What planning knows of a cluster: its configuration as plain data, without secrets or addresses. */
 export interface Cluster {
   readonly name: string;
+  /** `{{ clusterId }}` in manifests; the name unless configured. */
+  readonly id?: string;
   readonly driver: "hypercore" | "libvirt";
   readonly labels: Readonly<Record<string, string>>;
   readonly variables: Readonly<Record<string, string>>;

@@ -35,7 +35,8 @@ function plan({ desired, base, live = [], more = {} }: Case) {
   });
 }
 
-const kinds = (result: ReturnType<typeof plan>): string[] => result.operations.map((operation) => `${operation.kind} ${operation.virdomain}`);
+const kinds = (result: ReturnType<typeof plan>): string[] =>
+  result.operations.map((operation) => `${operation.kind} ${operation.virdomain}`);
 const onLab = (...virdomains: DesiredVirdomain[]): DesiredState => desiredState([target("lab", virdomains)]);
 
 describe("buildPlan", () => {
@@ -58,28 +59,43 @@ describe("buildPlan", () => {
 
   it("starts and shuts down without calling it an update", () => {
     const off = { ...db, state: "shutoff" as const };
-    const result = plan({ desired: onLab(web, off), live: [liveVirdomain(web, { power: "shutoff" }), liveVirdomain(db)] });
+    const result = plan({
+      desired: onLab(web, off),
+      live: [liveVirdomain(web, { power: "shutoff" }), liveVirdomain(db)],
+    });
     expect(kinds(result)).toEqual(["start web", "stop db"]);
   });
 
   it("replaces a VM whose machine type changes and names the disks that go", () => {
-    const [operation] = plan({ desired: onLab({ ...web, machineType: "bios" }), live: [liveVirdomain(web)] }).operations;
+    const [operation] = plan({
+      desired: onLab({ ...web, machineType: "bios" }),
+      live: [liveVirdomain(web)],
+    }).operations;
     expect(operation).toMatchObject({ kind: "replace", disruption: "data-loss", disks: [{ name: "system" }] });
   });
 
   it("tells what the revision changes from drift that was there before", () => {
     const live = liveVirdomain(web, { cpu: 1 });
-    const [operation] = plan({ desired: onLab({ ...web, description: "new words" }), base: onLab(web), live: [live] }).operations;
+    const [operation] = plan({
+      desired: onLab({ ...web, description: "new words" }),
+      base: onLab(web),
+      live: [live],
+    }).operations;
     expect(operation?.changes.map(({ path, origin }) => `${path} ${origin}`)).toEqual(["description git", "cpu drift"]);
   });
 
   it("leaves drift alone where policy only reports it", () => {
     const reporting = { ...web, policy: { ...defaultPolicy, drift: "report" as const } };
-    expect(plan({ desired: onLab(reporting), base: onLab(reporting), live: [liveVirdomain(web, { cpu: 1 })] }).operations).toEqual([]);
+    expect(
+      plan({ desired: onLab(reporting), base: onLab(reporting), live: [liveVirdomain(web, { cpu: 1 })] }).operations,
+    ).toEqual([]);
   });
 
   it("plans only what is in scope", () => {
-    const office = desiredVirdomain({ resource: "files", identity: { repository: "fleet", application: "office", resource: "files", ordinal: 0 } });
+    const office = desiredVirdomain({
+      resource: "files",
+      identity: { repository: "fleet", application: "office", resource: "files", ordinal: 0 },
+    });
     const desired = desiredState([target("lab", [web]), target("lab", [office], "office")]);
     expect(kinds(plan({ desired, more: { scope: new Set(["lab/office"]) } }))).toEqual(["create files"]);
   });
@@ -95,14 +111,45 @@ describe("buildPlan", () => {
   });
 
   it("applying a plan leaves nothing to plan", () => {
-    const sizes = fc.record({ cpu: fc.integer({ min: 1, max: 8 }), description: fc.string(), state: fc.constantFrom("running" as const, "shutoff" as const) });
+    const sizes = fc.record({
+      cpu: fc.integer({ min: 1, max: 8 }),
+      description: fc.string(),
+      state: fc.constantFrom("running" as const, "shutoff" as const),
+    });
     fc.assert(
       fc.property(fc.array(sizes, { maxLength: 5 }), (list) => {
-        const virdomains = list.map((fields, index) => desiredVirdomain({ resource: `vm-${index}`, name: `vm-${index}`, ...fields }));
-        const applied = virdomains.map((virdomain) => ({ ...assumeApplied(virdomain, "edge", undefined), id: virdomain.name }));
+        const virdomains = list.map((fields, index) =>
+          desiredVirdomain({ resource: `vm-${index}`, name: `vm-${index}`, ...fields }),
+        );
+        const applied = virdomains.map((virdomain) => ({
+          ...assumeApplied(virdomain, "edge", undefined),
+          id: virdomain.name,
+        }));
         expect(plan({ desired: onLab(...virdomains), live: applied }).operations).toEqual([]);
       }),
     );
+  });
+
+  it("shows changed guest text line by line, with its secrets masked", () => {
+    const text = (password: string) => ({
+      userData: `#cloud-config\npassword: ${password}\n`,
+      metaData: "",
+      hash: password,
+    });
+    const before = { ...web, cloudInit: text("hunter1") };
+    const result = plan({
+      desired: onLab({ ...web, cloudInit: text("hunter2") }),
+      base: onLab(before),
+      live: [liveVirdomain(before)],
+    });
+    const [notice] = result.targets[0]?.notices ?? [];
+    expect(notice).toMatchObject({ code: "cloud-init-unchanged-guest", detail: expect.stringContaining("masked") });
+    expect(JSON.stringify(result)).not.toContain("hunter");
+  });
+
+  it("keeps the VMs of an application that became a draft", () => {
+    const desired = desiredState([], { drafts: new Set(["shop"]) });
+    expect(plan({ desired, base: onLab(web), live: [liveVirdomain(web)] }).operations).toEqual([]);
   });
 
   describe("identity", () => {
@@ -110,14 +157,24 @@ describe("buildPlan", () => {
       const stranger = liveVirdomain(web, { mark: undefined });
       const result = plan({ desired: onLab(web), live: [stranger] });
       expect(result.operations).toEqual([]);
-      expect(result.conflicts).toMatchObject([{ code: "name-taken", message: expect.stringContaining("not managed by kraken-gitops") }]);
+      expect(result.conflicts).toMatchObject([
+        { code: "name-taken", message: expect.stringContaining("not managed by kraken-gitops") },
+      ]);
     });
 
     it("adopts it where the deployment says so, and shows what changes", () => {
       const adopting = { ...web, policy: { ...defaultPolicy, adopt: true }, cpu: 4 };
-      const stranger = { ...liveVirdomain(web, { mark: undefined }), disks: liveVirdomain(web).disks.map((disk) => ({ ...disk, name: undefined, assetId: undefined })) };
+      const stranger = {
+        ...liveVirdomain(web, { mark: undefined }),
+        disks: liveVirdomain(web).disks.map((disk) => ({ ...disk, name: undefined, assetId: undefined })),
+      };
       const [operation] = plan({ desired: onLab(adopting), live: [stranger] }).operations;
-      expect(operation).toMatchObject({ kind: "update", adopt: true, disruption: "reboot", notices: expect.arrayContaining([expect.objectContaining({ code: "adopts" })]) });
+      expect(operation).toMatchObject({
+        kind: "update",
+        adopt: true,
+        disruption: "reboot",
+        notices: expect.arrayContaining([expect.objectContaining({ code: "adopts" })]),
+      });
     });
 
     it("does not adopt a clone, or one of two VMs with the name", () => {
@@ -125,7 +182,9 @@ describe("buildPlan", () => {
       const clone = liveVirdomain(web, { mark: undefined, clone: true });
       expect(plan({ desired: onLab(adopting), live: [clone] }).conflicts).toHaveLength(1);
       const twice = [liveVirdomain(web, { mark: undefined }), liveVirdomain(web, { mark: undefined, id: "other" })];
-      expect(plan({ desired: onLab(adopting), live: twice }).conflicts).toMatchObject([{ message: expect.stringContaining("2 VMs have that name") }]);
+      expect(plan({ desired: onLab(adopting), live: twice }).conflicts).toMatchObject([
+        { message: expect.stringContaining("2 VMs have that name") },
+      ]);
     });
 
     it("follows a VM whose resource was renamed", () => {
@@ -145,19 +204,33 @@ describe("buildPlan", () => {
       const live = liveVirdomain(db);
       const others = [
         { ...live, id: "1", mark: live.mark && { ...live.mark, instance: "other" } },
-        { ...live, id: "2", mark: live.mark && { ...live.mark, identity: { ...live.mark.identity, repository: "other" } } },
+        {
+          ...live,
+          id: "2",
+          mark: live.mark && { ...live.mark, identity: { ...live.mark.identity, repository: "other" } },
+        },
       ];
-      expect(plan({ desired: onLab(web), base: onLab(web, db), live: [liveVirdomain(web), ...others] }).operations).toEqual([]);
+      expect(
+        plan({ desired: onLab(web), base: onLab(web, db), live: [liveVirdomain(web), ...others] }).operations,
+      ).toEqual([]);
     });
   });
 
   describe("deletions", () => {
-    const fleet = (count: number): DesiredVirdomain[] => Array.from({ length: count }, (_unused, index) => desiredVirdomain({ resource: `vm-${index}`, name: `vm-${index}` }));
-    const lives = (virdomains: readonly DesiredVirdomain[]): LiveVirdomain[] => virdomains.map((virdomain) => liveVirdomain(virdomain));
+    const fleet = (count: number): DesiredVirdomain[] =>
+      Array.from({ length: count }, (_unused, index) =>
+        desiredVirdomain({ resource: `vm-${index}`, name: `vm-${index}` }),
+      );
+    const lives = (virdomains: readonly DesiredVirdomain[]): LiveVirdomain[] =>
+      virdomains.map((virdomain) => liveVirdomain(virdomain));
 
     it("deletes what no manifest asks for, last and in reverse order", () => {
       const cache = desiredVirdomain({ resource: "cache", name: "cache", step: 0 });
-      const result = plan({ desired: onLab({ ...web, cpu: 4 }), base: onLab(web, db, cache), live: [liveVirdomain(web), liveVirdomain(db), liveVirdomain(cache)] });
+      const result = plan({
+        desired: onLab({ ...web, cpu: 4 }),
+        base: onLab(web, db, cache),
+        live: [liveVirdomain(web), liveVirdomain(db), liveVirdomain(cache)],
+      });
       expect(kinds(result)).toEqual(["update web", "delete db", "delete cache"]);
       expect(result.deletions).toMatchObject({ allowed: true, losing: ["lab/cache", "lab/db"], budget: 3 });
     });
@@ -179,7 +252,10 @@ describe("buildPlan", () => {
       const all = fleet(10);
       const input = { desired: onLab(...all.slice(5)), base: onLab(...all), live: lives(all) };
       const { approvalId } = plan(input).deletions;
-      expect(plan({ ...input, more: { approvals: new Set([approvalId]) } }).deletions).toMatchObject({ allowed: true, approved: true });
+      expect(plan({ ...input, more: { approvals: new Set([approvalId]) } }).deletions).toMatchObject({
+        allowed: true,
+        approved: true,
+      });
       const worse = { ...input, desired: onLab(...all.slice(6)), more: { approvals: new Set([approvalId]) } };
       expect(plan(worse).deletions).toMatchObject({ allowed: false, approved: false });
     });
@@ -190,18 +266,35 @@ describe("buildPlan", () => {
     });
 
     it("does delete the last application when it was undeployed on purpose", () => {
-      const result = plan({ desired: desiredState([], { undeployed: new Set(["shop"]) }), base: onLab(web), live: [liveVirdomain(web)] });
+      const result = plan({
+        desired: desiredState([], { undeployed: new Set(["shop"]) }),
+        base: onLab(web),
+        live: [liveVirdomain(web)],
+      });
       expect(result.deletions.allowed).toBe(true);
     });
 
     it("waits for a word after the branch was rewritten", () => {
-      const result = plan({ desired: onLab(web), base: onLab(web, db), live: [liveVirdomain(web), liveVirdomain(db)], more: { rewritten: true } });
+      const result = plan({
+        desired: onLab(web),
+        base: onLab(web, db),
+        live: [liveVirdomain(web), liveVirdomain(db)],
+        more: { rewritten: true },
+      });
       expect(result.deletions).toMatchObject({ allowed: false, reason: expect.stringContaining("rewritten") });
     });
 
     it("keeps the VMs of a broken application and of files nobody can read", () => {
-      const broken = plan({ desired: desiredState([], { brokenApplications: new Set(["shop"]) }), base: onLab(web), live: [liveVirdomain(web)] });
-      const unreadable = plan({ desired: desiredState([], { complete: false }), base: onLab(web), live: [liveVirdomain(web)] });
+      const broken = plan({
+        desired: desiredState([], { brokenApplications: new Set(["shop"]) }),
+        base: onLab(web),
+        live: [liveVirdomain(web)],
+      });
+      const unreadable = plan({
+        desired: desiredState([], { complete: false }),
+        base: onLab(web),
+        live: [liveVirdomain(web)],
+      });
       expect([...broken.operations, ...unreadable.operations]).toEqual([]);
       expect(broken.targets[0]?.notices).toMatchObject([{ code: "stays-incomplete" }]);
     });
@@ -216,16 +309,28 @@ describe("buildPlan", () => {
 
     it("counts rebuilds and removed disks as losses", () => {
       const all = fleet(4);
-      const rebuilt = all.map((virdomain, index) => (index < 2 ? { ...virdomain, machineType: "bios" as const } : { ...virdomain, disks: [] }));
-      expect(plan({ desired: onLab(...rebuilt), base: onLab(...all), live: lives(all) }).deletions).toMatchObject({ allowed: false, budget: 3 });
+      const rebuilt = all.map((virdomain, index) =>
+        index < 2 ? { ...virdomain, machineType: "bios" as const } : { ...virdomain, disks: [] },
+      );
+      expect(plan({ desired: onLab(...rebuilt), base: onLab(...all), live: lives(all) }).deletions).toMatchObject({
+        allowed: false,
+        budget: 3,
+      });
     });
 
     it("foresees what a cluster that is away will lose", () => {
       const all = fleet(5);
-      const away = { live: new Map(), held: [{ cluster: "lab", code: "cluster-unreachable", reason: "no answer" }], traitsOfHeld: new Map([["lab", traits]]) };
+      const away = {
+        live: new Map(),
+        held: [{ cluster: "lab", code: "cluster-unreachable", reason: "no answer" }],
+        traitsOfHeld: new Map([["lab", traits]]),
+      };
       const result = plan({ desired: onLab(all[0]!), base: onLab(...all), more: away });
       expect(result.operations).toEqual([]);
-      expect(result.deletions).toMatchObject({ allowed: false, losing: ["lab/vm-1", "lab/vm-2", "lab/vm-3", "lab/vm-4"] });
+      expect(result.deletions).toMatchObject({
+        allowed: false,
+        losing: ["lab/vm-1", "lab/vm-2", "lab/vm-3", "lab/vm-4"],
+      });
     });
   });
 });

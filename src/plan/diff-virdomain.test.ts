@@ -9,7 +9,13 @@ import type { LiveVirdomain } from "./live-state.ts";
 const base = desiredVirdomain();
 const [system] = base.disks;
 if (system === undefined) throw new Error("the base VM has a disk");
-const data = { name: "data", type: "virtio_disk", asset: undefined, capacityBytes: 100 * gibibyte, boot: undefined } as const;
+const data = {
+  name: "data",
+  type: "virtio_disk",
+  asset: undefined,
+  capacityBytes: 100 * gibibyte,
+  boot: undefined,
+} as const;
 
 /** What changes, against a VM made from `base`: path and cost of every difference. */
 function costs(desired: DesiredVirdomain, live: LiveVirdomain = liveVirdomain(base)): string[] {
@@ -31,12 +37,28 @@ describe("diffVirdomain", () => {
     ["another machine type", { machineType: "bios" }, ["machine_type: rebuild"]],
     ["Windows", { os: "windows" }, ["os: live"]],
     ["an os that is no Windows", { os: "linux" }, []],
-    ["a larger disk", { disks: [{ ...system, capacityBytes: 31 * gibibyte }] }, ["storage_devices.system.capacity: live"]],
+    [
+      "a larger disk",
+      { disks: [{ ...system, capacityBytes: 31 * gibibyte }] },
+      ["storage_devices.system.capacity: live"],
+    ],
     ["one more disk", { disks: [system, data] }, ["storage_devices.data: live"]],
     ["no disk any more", { disks: [] }, ["storage_devices.system: data-loss"]],
-    ["another image", { disks: [{ ...system, asset: { ...base.disks[0]!.asset!, id: "ffffffffffff" } }] }, ["storage_devices.system.source: data-loss"]],
-    ["one more NIC", { nics: [...base.nics, { name: "db", type: "virtio", network: {} }] }, ["network_devices.db: reboot"]],
-    ["another VLAN", { nics: [{ name: "net", type: "virtio", network: { vlan: 30 } }] }, ["network_devices.net.network: reboot"]],
+    [
+      "another image",
+      { disks: [{ ...system, asset: { ...base.disks[0]!.asset!, id: "ffffffffffff" } }] },
+      ["storage_devices.system.source: data-loss"],
+    ],
+    [
+      "one more NIC",
+      { nics: [...base.nics, { name: "db", type: "virtio", network: {} }] },
+      ["network_devices.db: reboot"],
+    ],
+    [
+      "another VLAN",
+      { nics: [{ name: "net", type: "virtio", network: { vlan: 30 } }] },
+      ["network_devices.net.network: reboot"],
+    ],
     ["no NIC any more", { nics: [] }, ["network_devices.net: reboot"]],
     ["to be shut off", { state: "shutoff" }, ["state: live"]],
     ["another deployment", { deployment: "east" }, ["metadata.deployment: live"]],
@@ -57,26 +79,52 @@ describe("diffVirdomain", () => {
 
   it("takes a capacity that the platform rounded up for equal", () => {
     const live = liveVirdomain(base);
-    const rounded = { ...live, disks: live.disks.map((disk) => ({ ...disk, capacityBytes: disk.capacityBytes + 1_048_575 })) };
+    const rounded = {
+      ...live,
+      disks: live.disks.map((disk) => ({ ...disk, capacityBytes: disk.capacityBytes + 1_048_575 })),
+    };
     expect(costs(base, rounded)).toEqual([]);
   });
 
   it("says that a disk cannot shrink instead of planning it", () => {
-    const difference = diffVirdomain({ ...base, disks: [{ ...system, capacityBytes: 10 * gibibyte }] }, liveVirdomain(base), traits);
+    const difference = diffVirdomain(
+      { ...base, disks: [{ ...system, capacityBytes: 10 * gibibyte }] },
+      liveVirdomain(base),
+      traits,
+    );
     expect(difference.changes).toEqual([]);
-    expect(difference.notices).toMatchObject([{ code: "disk-not-shrunk", message: expect.stringContaining("stays at 30 GiB") }]);
+    expect(difference.notices).toMatchObject([
+      { code: "disk-not-shrunk", message: expect.stringContaining("stays at 30 GiB") },
+    ]);
   });
 
   it("leaves devices alone that carry no name of ours", () => {
     const live = liveVirdomain(base);
-    const foreign = { ...live, disks: [...live.disks, { id: "x", name: undefined, type: "virtio_disk" as const, capacityBytes: gibibyte, assetId: undefined, boot: undefined }] };
+    const foreign = {
+      ...live,
+      disks: [
+        ...live.disks,
+        {
+          id: "x",
+          name: undefined,
+          type: "virtio_disk" as const,
+          capacityBytes: gibibyte,
+          assetId: undefined,
+          boot: undefined,
+        },
+      ],
+    };
     const difference = diffVirdomain(base, foreign, traits);
     expect(difference.changes).toEqual([]);
     expect(difference.notices).toMatchObject([{ code: "foreign-disk" }]);
   });
 
   it("refuses to make a disk of another type out of one with data", () => {
-    const difference = diffVirdomain({ ...base, disks: [{ ...system, type: "ide_disk" }] }, liveVirdomain(base), traits);
+    const difference = diffVirdomain(
+      { ...base, disks: [{ ...system, type: "ide_disk" }] },
+      liveVirdomain(base),
+      traits,
+    );
     expect(difference.refusals).toMatchObject([{ code: "unsupported-change" }]);
   });
 
@@ -85,18 +133,30 @@ describe("diffVirdomain", () => {
   });
 
   describe("cloud-init", () => {
-    const changed = { ...base, cloudInit: { userData: "#cloud-config\nfoo: 1\n", metaData: "", hash: "fedcba9876543210" } };
-    const withPolicy = (cloudInit: "ignore" | "rebuild" | "refuse") => ({ ...changed, policy: { ...defaultPolicy, cloudInit } });
+    const changed = {
+      ...base,
+      cloudInit: { userData: "#cloud-config\nfoo: 1\n", metaData: "", hash: "fedcba9876543210" },
+    };
+    const withPolicy = (cloudInit: "ignore" | "rebuild" | "refuse") => ({
+      ...changed,
+      policy: { ...defaultPolicy, cloudInit },
+    });
 
     it("is only mentioned where policy ignores it", () => {
       const difference = diffVirdomain(withPolicy("ignore"), liveVirdomain(base), traits);
-      expect(difference).toMatchObject({ changes: [], notices: [{ code: "cloud-init-unchanged-guest" }], refusals: [] });
+      expect(difference).toMatchObject({
+        changes: [],
+        notices: [{ code: "cloud-init-unchanged-guest" }],
+        refusals: [],
+      });
     });
     it("rebuilds where policy says so", () => {
       expect(costs(withPolicy("rebuild"))).toEqual(["cloud_init_data: rebuild"]);
     });
     it("stops the VM's plan where policy refuses", () => {
-      expect(diffVirdomain(withPolicy("refuse"), liveVirdomain(base), traits).refusals).toMatchObject([{ code: "cloud-init-refused" }]);
+      expect(diffVirdomain(withPolicy("refuse"), liveVirdomain(base), traits).refusals).toMatchObject([
+        { code: "cloud-init-refused" },
+      ]);
     });
     it("is equal when the VM remembers an abbreviated hash", () => {
       const live = liveVirdomain(base);
@@ -106,11 +166,18 @@ describe("diffVirdomain", () => {
   });
 
   it("does not care in which order disks and NICs stand", () => {
-    const many = desiredVirdomain({ disks: [system, data, { ...data, name: "logs" }], nics: ["a", "b", "c"].map((name) => ({ name, type: "virtio" as const, network: { vlan: 5 } })) });
+    const many = desiredVirdomain({
+      disks: [system, data, { ...data, name: "logs" }],
+      nics: ["a", "b", "c"].map((name) => ({ name, type: "virtio" as const, network: { vlan: 5 } })),
+    });
     fc.assert(
-      fc.property(fc.shuffledSubarray([...many.disks], { minLength: 3 }), fc.shuffledSubarray([...many.nics], { minLength: 3 }), (disks, nics) => {
-        expect(diffVirdomain({ ...many, disks, nics }, liveVirdomain(many), traits).changes).toEqual([]);
-      }),
+      fc.property(
+        fc.shuffledSubarray([...many.disks], { minLength: 3 }),
+        fc.shuffledSubarray([...many.nics], { minLength: 3 }),
+        (disks, nics) => {
+          expect(diffVirdomain({ ...many, disks, nics }, liveVirdomain(many), traits).changes).toEqual([]);
+        },
+      ),
     );
   });
 });

@@ -1,7 +1,8 @@
+import { maskedDifference } from "../lib/redact.ts";
 import { formatBytes } from "../manifest/quantity.ts";
 import type { DesiredVirdomain } from "../fleet/desired-state.ts";
 import { identityKey } from "../fleet/desired-state.ts";
-import { type Difference, diffDisks, diffNics } from "./diff-devices.ts";
+import { describeNetwork, type Difference, diffDisks, diffNics } from "./diff-devices.ts";
 import type { LiveVirdomain, PlatformTraits } from "./live-state.ts";
 import type { Change, ChangeOrigin, Disruption, Notice } from "./plan.ts";
 
@@ -15,20 +16,27 @@ export interface VirdomainDifference {
   }[];
 }
 
+/** What is known of the VM before this revision. */
+export interface DiffContext {
+  /** Whether a path was changed by the revision or was different before. */
+  readonly originOf?: (path: string) => ChangeOrigin;
+  /** The same VM as the revision before asked for it: its guest text cannot be read back from a cluster. */
+  readonly before?: DesiredVirdomain | undefined;
+}
+
 /**
  * Field by field, what separates a VM from its desired state, and what each difference costs. Semantic: sizes are
  * numbers, tags and descriptions are trimmed, devices go by name, and what a platform rounds or adds does not count.
- * `originOf` tells whether a path was changed by the revision or was different before.
  */
 export function diffVirdomain(
   desired: DesiredVirdomain,
   live: LiveVirdomain,
   traits: PlatformTraits,
-  originOf: (path: string) => ChangeOrigin = () => "git",
+  { originOf = () => "git", before }: DiffContext = {},
 ): VirdomainDifference {
   const disks = diffDisks(desired.disks, live.disks);
   const nics = diffNics(desired.nics, live.nics);
-  const cloudInit = diffCloudInit(desired, live);
+  const cloudInit = diffCloudInit(desired, live, before);
   const differences = [
     ...diffFields(desired, live),
     ...disks.differences,
@@ -51,6 +59,23 @@ export function diffVirdomain(
       ...cloudInit.refusals.map((message) => ({ code: "cloud-init-refused" as const, message })),
     ],
   };
+}
+
+/** What a new VM will be, as changes from nothing; its disks are listed on the operation. */
+export function describeCreation(desired: DesiredVirdomain): Change[] {
+  const facts: readonly (readonly [Difference["kind"], string, string | undefined])[] = [
+    ["cpu", "cpu", String(desired.cpu)],
+    ["memory", "memory", formatBytes(desired.memoryBytes)],
+    ["machine-type", "machine_type", desired.machineType],
+    ["tags", "tags", desired.tags.length === 0 ? undefined : desired.tags.join(", ")],
+    ...desired.nics.map(
+      (nic) => ["nic-add", `network_devices.${nic.name}`, `${nic.type} on ${describeNetwork(nic.network)}`] as const,
+    ),
+    ["power", "state", desired.state === "shutoff" ? "shutoff" : undefined],
+  ];
+  return facts.flatMap(([kind, path, to]) =>
+    to === undefined ? [] : [{ kind, path, from: undefined, to, disruption: "live", origin: "git" }],
+  );
 }
 
 function disruptionOf(difference: Difference, traits: PlatformTraits, running: boolean): Disruption {
@@ -107,22 +132,26 @@ export function isProtected(desired: DesiredVirdomain): boolean {
   return desired.policy.protect.some((entry) => entry === desired.name || desired.tags.includes(entry));
 }
 
+interface CloudInitDifference {
+  readonly differences: readonly Difference[];
+  readonly notices: readonly Notice[];
+  readonly refusals: readonly string[];
+}
+
 /** cloud-init runs when a VM is born. A later change reaches the guest only by building it anew, which policy decides. */
 function diffCloudInit(
   desired: DesiredVirdomain,
   live: LiveVirdomain,
-): { differences: Difference[]; notices: Notice[]; refusals: string[] } {
+  before: DesiredVirdomain | undefined,
+): CloudInitDifference {
   const born = live.mark?.cloudInitHash;
   const wanted = desired.cloudInit?.hash;
   const nothing = { differences: [], notices: [], refusals: [] };
   if (live.mark === undefined || live.mark.building || sameHash(born, wanted)) return nothing;
+  const detail = before === undefined ? "" : cloudInitText(before, desired);
   if (desired.policy.cloudInit === "rebuild") {
-    return {
-      ...nothing,
-      differences: [
-        { kind: "cloud-init", path: "cloud_init_data", from: born?.slice(0, 12), to: wanted?.slice(0, 12) },
-      ],
-    };
+    const to = detail === "" ? wanted?.slice(0, 12) : detail;
+    return { ...nothing, differences: [{ kind: "cloud-init", path: "cloud_init_data", from: born?.slice(0, 12), to }] };
   }
   if (desired.policy.cloudInit === "refuse") {
     return {
@@ -132,7 +161,17 @@ function diffCloudInit(
   }
   const message =
     "cloud_init_data differs from what the VM was born with: no effect on the guest until the VM is rebuilt";
-  return { ...nothing, notices: [{ code: "cloud-init-unchanged-guest", path: "cloud_init_data", message }] };
+  const notice: Notice = { code: "cloud-init-unchanged-guest", path: "cloud_init_data", message };
+  return { ...nothing, notices: [detail === "" ? notice : { ...notice, detail }] };
+}
+
+/** The guest text line by line, secrets masked; "" when it did not change between the revisions. */
+function cloudInitText(before: DesiredVirdomain, after: DesiredVirdomain): string {
+  const parts = [
+    maskedDifference(before.cloudInit?.userData ?? "", after.cloudInit?.userData ?? ""),
+    maskedDifference(before.cloudInit?.metaData ?? "", after.cloudInit?.metaData ?? ""),
+  ];
+  return parts.filter((part) => part !== "").join("\n");
 }
 
 /** Marks may hold an abbreviated hash: the shorter one must begin the longer one. */

@@ -8,7 +8,7 @@ import {
 } from "../fleet/desired-state.ts";
 import { assumeApplied } from "./assume-applied.ts";
 import { plannedApplications, targetsOn } from "./cluster-index.ts";
-import { diffVirdomain, isProtected } from "./diff-virdomain.ts";
+import { type DiffContext, describeCreation, diffVirdomain, isProtected } from "./diff-virdomain.ts";
 import type { LiveState, LiveVirdomain, PlatformTraits } from "./live-state.ts";
 import { indexNames, indexOwned, type Match, matchVirdomain, nameDevices } from "./match-virdomains.ts";
 import {
@@ -149,7 +149,7 @@ function planVirdomain(planner: Planner, target: Target, desired: DesiredVirdoma
     return { operation: createOperation(target, desired, match.live, [notice]), conflicts: [], notices: [] };
   }
   const live = match.kind === "adopt" ? nameDevices(match.live, desired) : match.live;
-  const difference = diffVirdomain(desired, live, planner.input.traits, originOf(planner, desired));
+  const difference = diffVirdomain(desired, live, planner.input.traits, contextOf(planner, desired));
   if (difference.refusals.length > 0) {
     return {
       operation: undefined,
@@ -179,19 +179,13 @@ function planVirdomain(planner: Planner, target: Target, desired: DesiredVirdoma
 }
 
 /** Git against git by the same comparison: what differs between the revisions is theirs, the rest was different before. */
-function originOf(planner: Planner, desired: DesiredVirdomain): (path: string) => Change["origin"] {
-  const { input, base } = planner;
-  if (input.base === undefined) return () => "git";
-  const before = [desired.identity, ...desired.formerIdentities]
-    .map((identity) => base.get(identityKey(identity)))
-    .find((found) => found !== undefined);
-  if (before === undefined) return () => "git";
-  const paths = new Set(
-    diffVirdomain(desired, assumeApplied(before, input.instance, undefined), input.traits).changes.map(
-      (change) => change.path,
-    ),
-  );
-  return (path) => (paths.has(path) ? "git" : "drift");
+function contextOf({ input, base }: Planner, desired: DesiredVirdomain): DiffContext {
+  const known = [desired.identity, ...desired.formerIdentities].map((identity) => base.get(identityKey(identity)));
+  const before = known.find((virdomain) => virdomain !== undefined);
+  if (before === undefined) return {};
+  const { changes } = diffVirdomain(desired, assumeApplied(before, input.instance, undefined), input.traits);
+  const paths = new Set(changes.map((change) => change.path));
+  return { before, originOf: (path) => (paths.has(path) ? "git" : "drift") };
 }
 
 function createOperation(
@@ -203,7 +197,7 @@ function createOperation(
   const disks = desired.disks
     .filter((disk) => disk.type !== "ide_cdrom")
     .map(({ name, capacityBytes }) => ({ name, capacityBytes }));
-  return operation("create", target, desired, half, [], notices, disks);
+  return operation("create", target, desired, half, describeCreation(desired), notices, disks);
 }
 
 function changeOperation(

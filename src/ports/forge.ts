@@ -21,6 +21,8 @@ export interface Forge {
     markdown: string,
     signal: AbortSignal,
   ): Promise<{ readonly url: string | undefined }>;
+  /** Where people read a line of a file at a revision; undefined where the forge has no such page. */
+  fileUrl(revision: string, file: string, line: number): string | undefined;
   /** Who we are and what we may do, for `doctor`. */
   check(signal: AbortSignal): Promise<{ readonly login: string | undefined; readonly findings: readonly string[] }>;
 }

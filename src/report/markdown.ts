@@ -5,6 +5,7 @@ import { renderDifferences, renderDrift } from "./differences.ts";
 import { code, sentence } from "./escape.ts";
 import { formatTime, plural, shortRevision } from "./format.ts";
 import { groupBy } from "./group.ts";
+import { renderGuestText } from "./guest-text.ts";
 import { describeExtent, renderMatrix } from "./matrix.ts";
 import { clusterList } from "./names.ts";
 import { type LinkToFile, renderProblems } from "./problems.ts";
@@ -73,13 +74,16 @@ function renderSections(input: PlanCommentInput, room: number): readonly Section
   const problems = renderProblems(plan.problems, input.linkToFile, room * 0.2);
   const used = [rollback, alarms, merging, matrix, problems].reduce((sum, { text }) => sum + text.length + 2, 0);
   const drift = renderDrift(plan.operations, (room - used) * 0.25);
-  const differences = renderDifferences(plan.operations, room - used - drift.text.length - 8);
+  const guestText = renderGuestText(plan, (room - used - drift.text.length) * 0.3);
+  const left = room - used - drift.text.length - guestText.text.length - 100;
+  const differences = renderDifferences(plan.operations, left);
   return [
     rollback,
     alarms,
     merging,
     matrix,
     titled("Differences", differences),
+    titled("Changed cloud-init data, without effect on existing guests", guestText),
     titled("Drift that was there before", drift),
     problems,
   ];

@@ -113,6 +113,7 @@ function changeLines(
 }
 
 function values({ from, to }: Change): string {
+  if (from === undefined) return shownValue(to);
   return `${shownValue(from)} -> ${shownValue(to)}`;
 }
 
@@ -129,7 +130,10 @@ function diskLines(operation: Operation, paint: Paint): readonly string[] {
 }
 
 function noticeSection(plan: Plan, paint: Paint): string {
-  const notices = listNotices(plan).map(({ virdomain, cluster, message }) => `${virdomain} on ${cluster}: ${message}`);
+  const notices = listNotices(plan).flatMap(({ virdomain, cluster, message, detail }) => [
+    `${virdomain} on ${cluster}: ${message}`,
+    ...(detail === undefined ? [] : detail.split("\n").map((line) => `    ${line}`)),
+  ]);
   return listSection("Good to know:", notices, (text) => paint("cyan", text));
 }
 

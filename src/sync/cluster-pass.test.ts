@@ -10,7 +10,14 @@ if (db === undefined || app === undefined || web === undefined) throw new Error(
 const desired = desiredState([target("lab", [db, app, web])]);
 
 function operations(): readonly Operation[] {
-  return planCluster({ instance: "edge", desired, base: undefined, live: { cluster: "lab", virdomains: [] }, traits, scope: undefined }).operations;
+  return planCluster({
+    instance: "edge",
+    desired,
+    base: undefined,
+    live: { cluster: "lab", virdomains: [] },
+    traits,
+    scope: undefined,
+  }).operations;
 }
 
 function pass(list: readonly Operation[], round = 1): ClusterPass {
@@ -18,10 +25,17 @@ function pass(list: readonly Operation[], round = 1): ClusterPass {
 }
 
 const done: OperationOutcome = { kind: "done", atMs: 1, durationMs: 1 };
-const failed: OperationOutcome = { kind: "failed", atMs: 1, code: "cluster-full", message: "no space", fault: "platform" };
+const failed: OperationOutcome = {
+  kind: "failed",
+  atMs: 1,
+  code: "cluster-full",
+  message: "no space",
+  fault: "platform",
+};
 const stale: OperationOutcome = { kind: "stale", atMs: 1, message: "moved" };
 const free = { allowed: true, reason: undefined, approvalId: "", budget: 3, losing: [] };
-const outcomes = (...pairs: readonly [Operation | undefined, OperationOutcome][]) => new Map(pairs.map(([operation, outcome]) => [operation?.id ?? "", outcome]));
+const outcomes = (...pairs: readonly [Operation | undefined, OperationOutcome][]) =>
+  new Map(pairs.map(([operation, outcome]) => [operation?.id ?? "", outcome]));
 const names = (list: readonly Operation[]): string[] => list.map((operation) => operation.virdomain);
 
 describe("nextPassStep", () => {
@@ -59,30 +73,73 @@ describe("nextPassStep", () => {
 
 describe("nextRound", () => {
   it("is finished when a fresh plan has nothing left", () => {
-    const step = nextRound(pass(operations()), outcomes(...operations().map((operation) => [operation, done] as [Operation, OperationOutcome])), { operations: [], conflicts: [] }, free, 5);
+    const step = nextRound(
+      pass(operations()),
+      outcomes(...operations().map((operation) => [operation, done] as [Operation, OperationOutcome])),
+      { operations: [], conflicts: [] },
+      free,
+      5,
+    );
     expect(step).toMatchObject({ kind: "finished", result: { failures: [], blocked: [], atMs: 5 } });
     expect(step.kind === "finished" && step.result.completed).toHaveLength(3);
   });
 
   it("has another round for what is left", () => {
     const [first] = operations();
-    const step = nextRound(pass(operations().slice(0, 1)), outcomes([first, done]), { operations: operations().slice(1), conflicts: [] }, free, 5);
+    const step = nextRound(
+      pass(operations().slice(0, 1)),
+      outcomes([first, done]),
+      { operations: operations().slice(1), conflicts: [] },
+      free,
+      5,
+    );
     expect(step.kind === "next-round" && step.pass.round).toBe(2);
   });
 
   it("does not repeat a failure, and reports what waits for it as blocked", () => {
     const [first] = operations();
-    const step = nextRound(pass(operations()), outcomes([first, failed]), { operations: operations(), conflicts: [] }, free, 5);
-    expect(step).toMatchObject({ kind: "finished", result: { failures: [{ virdomain: "db", message: "no space" }], blocked: [{ virdomain: "app", by: "db" }, { virdomain: "web", by: "db" }] } });
+    const step = nextRound(
+      pass(operations()),
+      outcomes([first, failed]),
+      { operations: operations(), conflicts: [] },
+      free,
+      5,
+    );
+    expect(step).toMatchObject({
+      kind: "finished",
+      result: {
+        failures: [{ virdomain: "db", message: "no space" }],
+        blocked: [
+          { virdomain: "app", by: "db" },
+          { virdomain: "web", by: "db" },
+        ],
+      },
+    });
   });
 
   it("gives up on a cluster that never comes to rest", () => {
-    const step = nextRound(pass(operations(), maxRounds), new Map(), { operations: operations().slice(0, 1), conflicts: [] }, free, 5);
-    expect(step).toMatchObject({ kind: "finished", result: { failures: [{ virdomain: "db", message: expect.stringContaining("still differs") }] } });
+    const step = nextRound(
+      pass(operations(), maxRounds),
+      new Map(),
+      { operations: operations().slice(0, 1), conflicts: [] },
+      free,
+      5,
+    );
+    expect(step).toMatchObject({
+      kind: "finished",
+      result: { failures: [{ virdomain: "db", message: expect.stringContaining("still differs") }] },
+    });
   });
 
   it("leaves losses alone that the deletion rules did not name", () => {
-    const removal = planCluster({ instance: "edge", desired: desiredState([]), base: desired, live: { cluster: "lab", virdomains: [liveVirdomain(web)] }, traits, scope: undefined });
+    const removal = planCluster({
+      instance: "edge",
+      desired: desiredState([]),
+      base: desired,
+      live: { cluster: "lab", virdomains: [liveVirdomain(web)] },
+      traits,
+      scope: undefined,
+    });
     const refused = nextRound(pass([]), new Map(), removal, free, 5);
     expect(refused).toMatchObject({ kind: "finished", result: { refused: ["web"] } });
     const named = nextRound(pass([]), new Map(), removal, { ...free, losing: ["lab/web"] }, 5);

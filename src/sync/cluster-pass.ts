@@ -108,7 +108,7 @@ export function isPermitted(operation: Operation, deletions: SyncRecord["deletio
 }
 
 function describeLeft(operation: Operation): string {
-  return operation.changes.length === 0 ? operation.kind : operation.changes.map((change) => change.path).join(", ");
+  return operation.kind !== "update" ? operation.kind : operation.changes.map((change) => change.path).join(", ");
 }
 
 function blockerOf(operation: Operation, failures: readonly OperationFailure[]): string | undefined {

@@ -8,9 +8,9 @@ export interface AssetStoreOptions {
   /** Largest asset accepted, in bytes. Default: no limit. */
   readonly maxBytes?: number;
   /** PEM file trusted in addition to the public authorities. */
-  readonly caFile?: string;
+  readonly caFile?: string | undefined;
   /** HTTP proxy for downloads. It resolves names itself, so `denyPrivate` then sees literal addresses only. */
-  readonly proxy?: string;
+  readonly proxy?: string | undefined;
   /** Refuse URLs of manifests that lead to private or loopback addresses. */
   readonly denyPrivate?: boolean;
   /** Time to connect, and time without a byte, in milliseconds. */
@@ -23,5 +23,5 @@ export interface AssetMirror {
   readonly prefix: string;
   readonly to: string;
   /** Only for these clusters. Default: all. */
-  readonly clusters?: readonly string[];
+  readonly clusters?: readonly string[] | undefined;
 }

@@ -50,8 +50,25 @@ export function openGithub(options: GithubOptions): Forge {
     ensureCommitStatus: (revision, status, signal) => ensureStatus(http, place, revision, status, signal),
     findCommitStatus: (revision, context, signal) => findStatus(http, place, revision, context, signal),
     ensureComment: createEnsureComment(http, place, own),
+    fileUrl: (revision, file, line) => fileUrl(apiUrl, options, revision, file, line),
     check: (signal) => checkGithub(http, place, own, signal),
   };
+}
+
+/** Pages stand beside the API: github.com, HOST of an Enterprise Server, SUB.ghe.com. */
+function fileUrl(
+  apiUrl: string,
+  { owner, repository }: GithubOptions,
+  revision: string,
+  file: string,
+  line: number,
+): string | undefined {
+  const api = new URL(apiUrl);
+  const isApiHost = api.hostname.startsWith("api.");
+  if (!isApiHost && !api.pathname.endsWith("/api/v3")) return undefined;
+  const site = isApiHost ? `${api.protocol}//${api.host.slice("api.".length)}` : apiUrl.slice(0, -"/api/v3".length);
+  const path = [owner, repository, "blob", revision, ...file.split("/")].map(encodeURIComponent).join("/");
+  return `${site}/${path}#L${line}`;
 }
 
 /** Most recently updated first. A pull request that moves between pages while they are read is listed once. */

@@ -23,6 +23,7 @@ export function openNoForge(options: { readonly log: ForgeLog }): Forge {
       log.info({ pullRequest, marker, markdown }, "pull request comment");
       return Promise.resolve({ url: undefined });
     },
+    fileUrl: () => undefined,
     check: () => Promise.resolve({ login: undefined, findings: [] }),
   };
 }
