@@ -92,18 +92,22 @@ export async function interruptible<T>(context: ChangeContext, work: (signal: Ab
   }
 }
 
-/** The failure of a task in an operator's words, with the conditions the cluster itself reports as true. */
+/**
+ * The failure of a task in an operator's words, with the conditions the cluster itself reports as true. Where the task
+ * needed room, such a condition also explains a failure that does not speak of it.
+ */
 export async function taskFailed(
   access: ClusterAccess,
-  what: string,
+  task: { readonly what: string; readonly needsRoom?: boolean },
   message: string,
   signal: AbortSignal,
 ): Promise<WatcherError> {
   const conditions = await trueConditions(access, signal);
   const reported =
     conditions.length === 0 ? "" : ` (the cluster reports: ${conditions.map(({ text }) => text).join("; ")})`;
-  const text = `cluster ${access.cluster}: ${what}: ${message}${reported}`;
-  const full = isFull(message) || conditions.some((condition) => isFull(condition.name) || isFull(condition.text));
+  const text = `cluster ${access.cluster}: ${task.what}: ${message}${reported}`;
+  const noRoom = conditions.some((condition) => isFull(condition.name) || isFull(condition.text));
+  const full = isFull(message) || (task.needsRoom === true && noRoom);
   return new WatcherError(full ? "cluster-full" : "task-failed", text);
 }
 

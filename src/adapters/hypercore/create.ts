@@ -105,7 +105,12 @@ async function awaitCreated(run: Convergence, reply: ChangeReply): Promise<VirDo
   );
   if (created !== undefined) return getIdleVm(access, created.uuid, context.signal);
   if (outcome.kind !== "complete")
-    throw await taskFailed(access, `create VM ${desired.name}`, outcome.message, context.signal);
+    throw await taskFailed(
+      access,
+      { what: `create VM ${desired.name}`, needsRoom: true },
+      outcome.message,
+      context.signal,
+    );
   return vanished(access, reply.createdUUID);
 }
 

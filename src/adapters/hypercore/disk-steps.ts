@@ -30,6 +30,7 @@ export async function addDisk(
     access,
     vm.uuid,
     {
+      needsRoom: true,
       what: `add disk "${disk.name}" to ${vm.name}`,
       send: (signal) => {
         const [path, body] = addBody(vm, disk, place, medium, wantedBytes);

@@ -82,15 +82,18 @@ async function upload(transfer: Transfer, name: string, file: AssetFile): Promis
   const reply = await access.client.upload({ method: "PUT", path, ...fileBody(transfer, file) }, signal);
   const outcome = await access.tasks.wait(reply.taskTag, signal);
   if (outcome.kind === "failed")
-    throw await taskFailed(access, `uploading asset "${asset.name}"`, outcome.message, signal);
+    throw await taskFailed(
+      access,
+      { what: `uploading asset "${asset.name}"`, needsRoom: true },
+      outcome.message,
+      signal,
+    );
   const uuid = reply.createdUUID !== "" ? reply.createdUUID : await findUploaded(transfer, name);
   return waitForConversion(transfer, uuid, name);
 }
 
 async function findUploaded({ access, signal }: Transfer, name: string): Promise<string> {
-  const mine = (await listImages(access, signal)).find((disk) =>
-    [name, `converting-${name}`, `uploading-${name}`].includes(disk.name),
-  );
+  const mine = (await listImages(access, signal)).find((disk) => phasesOf(name).includes(disk.name));
   if (mine === undefined)
     throw new WatcherError("task-failed", `cluster ${access.cluster}: the uploaded image ${name} is not there`);
   return mine.uuid;
@@ -113,12 +116,25 @@ async function waitForConversion({ access, signal, asset }: Transfer, uuid: stri
   return found;
 }
 
-/** Two processes may have uploaded at once: both keep the same one, and each removes its own if that is another. */
+/**
+ * Two processes may have uploaded at once. The one with the lowest uuid is kept: whoever has another waits for that one,
+ * removes its own and uses the one kept. A third process that was quick to attach the removed one has to repeat that.
+ * An upload that stands still wins nothing.
+ */
 async function settleRace(transfer: Transfer, name: string, mine: ReadyImage): Promise<ReadyImage> {
-  const all = await listImages(transfer.access, transfer.signal);
-  const kept = oldestNamed(all, name);
-  const own = all.find((disk) => disk.uuid === mine.uuid);
-  if (kept === undefined || own === undefined || kept.uuid === own.uuid) return mine;
-  await removeImage(transfer, own);
-  return kept;
+  for (;;) {
+    const all = await listImages(transfer.access, transfer.signal);
+    const rivals = all.filter((disk) => disk.uuid < mine.uuid && phasesOf(name).includes(disk.name));
+    const kept = oldestNamed(rivals, name);
+    const own = all.find((disk) => disk.uuid === mine.uuid);
+    if (kept !== undefined && own !== undefined) await removeImage(transfer, own);
+    if (kept !== undefined) return kept;
+    const [unfinished] = rivals;
+    if (unfinished === undefined || (await standsStill(transfer, unfinished))) return mine;
+  }
+}
+
+/** The names a record goes through before it can be attached. */
+function phasesOf(name: string): string[] {
+  return [name, `converting-${name}`, `uploading-${name}`];
 }

@@ -97,5 +97,10 @@ async function markReady(transfer: Transfer, uuid: string): Promise<ReadyIso> {
 async function finish({ access, asset, signal }: Transfer, reply: ChangeReply): Promise<void> {
   const outcome = await access.tasks.wait(reply.taskTag, signal);
   if (outcome.kind === "failed")
-    throw await taskFailed(access, `preparing ISO asset "${asset.name}"`, outcome.message, signal);
+    throw await taskFailed(
+      access,
+      { what: `preparing ISO asset "${asset.name}"`, needsRoom: true },
+      outcome.message,
+      signal,
+    );
 }

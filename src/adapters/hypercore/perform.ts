@@ -9,6 +9,8 @@ export interface Step {
   /** For messages, e.g. `attach disk "root" to web-1`. */
   readonly what: string;
   send(signal: AbortSignal): Promise<ChangeReply>;
+  /** It takes storage or memory, so a full cluster may be why it fails. */
+  readonly needsRoom?: boolean;
   /** How long a finished task may take to show, when that is more than usual. */
   readonly visibleMs?: number;
   /** True when the VM (undefined: gone) shows the wanted state, whoever brought it about. */
@@ -43,7 +45,7 @@ export async function performStep(
     if (attempt.kind === "complete") throw notVisible(access, step);
     if (attempt.kind === "lost") throw attempt.error;
     if (attempt.kind === "failed" || attempt.kind === "unknown")
-      throw await taskFailed(access, step.what, attempt.message, context.signal);
+      throw await taskFailed(access, step, attempt.message, context.signal);
     if (Date.now() >= end) throw stillRefused(step, attempt.error);
     await pacer.rest(context.signal);
   }

@@ -24,6 +24,7 @@ export async function startVm(access: ClusterAccess, uuid: string, context: Chan
   const hint = firmware ? " (it has no NVRAM device, without which UEFI does not start)" : "";
   const step = {
     what: `start VM ${vm.name}${hint}`,
+    needsRoom: true,
     visibleMs: access.timeouts.startMs,
     send: (signal: AbortSignal) =>
       access.client.change("POST", "VirDomain/action", [{ virDomainUUID: uuid, actionType: "START" }], signal),
