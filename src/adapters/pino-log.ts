@@ -16,10 +16,16 @@ export interface RootLog extends Log {
 }
 
 export function createLog(options: LogOptions): RootLog {
-  const terminal = (options.fd === 1 ? process.stdout : process.stderr).isTTY === true;
+  const terminal = (options.fd === 1 ? process.stdout : process.stderr).isTTY;
   const readable = options.format === "pretty" || (options.format === "auto" && terminal);
   const destination = readable
-    ? pretty({ destination: options.fd, colorize: terminal, ignore: "pid,hostname", translateTime: "HH:MM:ss", sync: true })
+    ? pretty({
+        destination: options.fd,
+        colorize: terminal,
+        ignore: "pid,hostname",
+        translateTime: "HH:MM:ss",
+        sync: true,
+      })
     : pino.destination({ fd: options.fd, sync: true });
   const logger = pino({ level: options.level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination);
   return Object.assign(logger, {

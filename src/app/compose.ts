@@ -110,7 +110,7 @@ function toEngine(options: ComposeOptions, { store, queue, world, handles }: Par
     probe: createNetworkProbe(),
     random: Math.random,
     config: world.config,
-    reload: world.reload,
+    reload: (config) => world.reload(config),
     repository: world.repository,
     hypervisor: world.hypervisor,
     traits: world.traits,
@@ -188,5 +188,5 @@ function withoutUndefined<T extends object>(value: T): { [K in keyof T]?: Exclud
 export const offlineTraits = hypercoreTraits;
 
 /** The logger and the reading of folders, for the command line: commands reach adapters through this file only. */
-export { createLog, type RootLog } from "../adapters/pino-log.ts";
+export { createLog } from "../adapters/pino-log.ts";
 export { type FolderFile, readCommittedFolder, readFolder } from "../adapters/git/working-tree.ts";

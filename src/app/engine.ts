@@ -1,5 +1,4 @@
 import type { ClusterConfig, Config, RepositoryConfig } from "../config/config.ts";
-import type { DesiredState } from "../fleet/desired-state.ts";
 import type { PlatformTraits } from "../plan/live-state.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Forge } from "../ports/forge.ts";
@@ -34,11 +33,4 @@ export interface Repository {
   readonly git: GitSource;
   readonly forge: Forge;
   readonly manifests: Manifests;
-}
-
-/** A revision's manifests, rendered. */
-export interface LoadedRevision {
-  readonly desired: DesiredState;
-  /** Undefined when the configured folder does not exist at the revision. */
-  readonly treeId: string | undefined;
 }

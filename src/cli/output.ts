@@ -13,12 +13,12 @@ export function complain(text: string): void {
 
 /** Colours only on a terminal, and not where NO_COLOR asks for none (no-color.org). */
 export function wantsColour(): boolean {
-  return process.stdout.isTTY === true && (process.env["NO_COLOR"] ?? "") === "";
+  return process.stdout.isTTY && (process.env["NO_COLOR"] ?? "") === "";
 }
 
 /** One line that is written over while long work goes on; nothing at all without a terminal. */
 export function progressLine(): { show(text: string): void; clear(): void } {
-  const terminal = process.stderr.isTTY === true;
+  const terminal = process.stderr.isTTY;
   const write = (text: string): void => {
     if (terminal) process.stderr.write(`\r\u001B[2K${text}`);
   };

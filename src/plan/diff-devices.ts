@@ -113,8 +113,6 @@ function diffDisk(
 /** Only disks the manifest knows count: a foreign disk in the boot order is no difference. */
 function diffBootOrder(desired: readonly DesiredDisk[], live: readonly LiveDisk[]): Difference | undefined {
   const names = new Set(desired.map((disk) => disk.name));
-  const inOrder = <T extends { readonly boot: number | undefined }>(disks: readonly T[]) =>
-    disks.filter((disk) => disk.boot !== undefined).sort((a, b) => (a.boot ?? 0) - (b.boot ?? 0));
   const wanted = inOrder(desired).map((disk) => disk.name);
   const found = inOrder(live.filter((disk) => disk.name !== undefined && names.has(disk.name))).map(
     (disk) => disk.name ?? "",
@@ -126,6 +124,10 @@ function diffBootOrder(desired: readonly DesiredDisk[], live: readonly LiveDisk[
     from: found.join(", ") || "none",
     to: wanted.join(", ") || "none",
   };
+}
+
+function inOrder<T extends { readonly boot: number | undefined }>(disks: readonly T[]): readonly T[] {
+  return disks.filter((disk) => disk.boot !== undefined).sort((a, b) => (a.boot ?? 0) - (b.boot ?? 0));
 }
 
 /** NICs are matched by their manifest name; the order of a list means nothing once a VM exists. */

@@ -186,7 +186,7 @@ describe("roll back", () => {
   ])("deletes nothing when %s", async (_title, files) => {
     const w = await open();
     await w.final(await w.push(shop(1), "Add the shop"));
-    const status = await w.final(await w.push(files as Record<string, string | undefined>, "Oops"));
+    const status = await w.final(await w.push(files, "Oops"));
     expect(status.state).toBe("failure");
     expect(await w.vms()).toHaveLength(2);
   });
