@@ -13,11 +13,23 @@ export function loadRevision(
   return repository.manifests.load(treeish, fleetSettings(engine.config(), repository), signal);
 }
 
-/** What planning may know of the configuration: no addresses, no secrets. */
-export function fleetSettings(
-  config: Config,
-  repository: { readonly config: { readonly name: string; readonly clusters: readonly string[] } },
-): FleetSettings {
+type NamedRepository = { readonly config: { readonly name: string; readonly clusters: readonly string[] } };
+
+const known = new WeakMap<Config, WeakMap<NamedRepository["config"], FleetSettings>>();
+
+/**
+ * What planning may know of the configuration: no addresses, no secrets. The same answer for the same configuration,
+ * as every operation asks for it.
+ */
+export function fleetSettings(config: Config, repository: NamedRepository): FleetSettings {
+  const ofConfig = known.get(config) ?? new WeakMap<NamedRepository["config"], FleetSettings>();
+  known.set(config, ofConfig);
+  const settings = ofConfig.get(repository.config) ?? toSettings(config, repository);
+  ofConfig.set(repository.config, settings);
+  return settings;
+}
+
+function toSettings(config: Config, repository: NamedRepository): FleetSettings {
   return {
     repository: repository.config.name,
     clusters: config.clusters.map(toCluster),

@@ -1,3 +1,4 @@
+import { contentHash } from "../lib/canonical-json.ts";
 import { WatcherError } from "../lib/errors.ts";
 import type { Cluster } from "../fleet/cluster.ts";
 import { buildDesiredState } from "../fleet/build-desired-state.ts";
@@ -111,7 +112,7 @@ export function createManifests(git: GitSource, folder: string): Manifests {
     async load(treeish, settings, signal) {
       const treeId = await git.treeId(treeish, signal);
       if (treeId === undefined) return { desired: missingFolder(settings.repository, folder), treeId };
-      const stateKey = `${treeId}:${JSON.stringify(settings)}`;
+      const stateKey = `${treeId}:${keyOf(settings)}`;
       const known = states.get(stateKey);
       if (known !== undefined) return { desired: known, treeId };
       const before = snapshots.size;
@@ -124,6 +125,15 @@ export function createManifests(git: GitSource, folder: string): Manifests {
       return { desired, treeId };
     },
   };
+}
+
+const settingsKeys = new WeakMap<FleetSettings, string>();
+
+/** Settings name every cluster: written out once per configuration, not once per operation. */
+function keyOf(settings: FleetSettings): string {
+  const key = settingsKeys.get(settings) ?? contentHash(JSON.stringify(settings));
+  settingsKeys.set(settings, key);
+  return key;
 }
 
 function documentKey(path: string, entry: TreeEntry, allowHttp: boolean): string {

@@ -8,7 +8,20 @@ export function selectClusters(selector: ClusterSelector, clusters: readonly Clu
     const [key, value] = [selector.label.slice(0, at), selector.label.slice(at + 1)];
     return clusters.filter(({ labels }) => Object.hasOwn(labels, key) && labels[key] === value);
   }
-  return clusters.filter(({ name }) => matchesGlob(selector.name, name));
+  if (/[*?]/.test(selector.name)) return clusters.filter(({ name }) => matchesGlob(selector.name, name));
+  const named = byName(clusters).get(selector.name);
+  return named === undefined ? [] : [named];
+}
+
+const indexes = new WeakMap<readonly Cluster[], ReadonlyMap<string, Cluster>>();
+
+/** A list of clusters is never changed, so a thousand groups that name one cluster each do not search it a thousand times. */
+function byName(clusters: readonly Cluster[]): ReadonlyMap<string, Cluster> {
+  const known = indexes.get(clusters);
+  if (known !== undefined) return known;
+  const index = new Map(clusters.map((cluster) => [cluster.name, cluster]));
+  indexes.set(clusters, index);
+  return index;
 }
 
 /** A group's clusters, each once, in the order of the configuration; with the selectors that choose nothing. */
@@ -23,7 +36,8 @@ export function resolveClusterGroup(
     if (found.length === 0) unmatched.push(selector);
     for (const cluster of found) chosen.add(cluster);
   }
-  return { clusters: clusters.filter((cluster) => chosen.has(cluster)), unmatched };
+  const inOrder = chosen.size < 2 ? [...chosen] : clusters.filter((cluster) => chosen.has(cluster));
+  return { clusters: inOrder, unmatched };
 }
 
 /** Greedy matching with one point of return: linear in practice, never exponential, whatever the pattern. */
