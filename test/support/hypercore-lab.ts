@@ -30,6 +30,7 @@ export const quickTimeouts = {
   stopMs: 5_000,
   resendMs: 300,
   backoffMs: 20,
+  idleMs: 0,
 } as const;
 
 /** A raw VM as the cluster shows it, for looking behind the driver's back. */

@@ -1,4 +1,5 @@
 import { WatcherError } from "../../lib/errors.ts";
+import { SharedWork } from "../../lib/shared-work.ts";
 import type { DesiredVirdomain } from "../../fleet/desired-state.ts";
 import type { LiveState, LiveVirdomain, OwnershipMark } from "../../plan/live-state.ts";
 import type { ChangeContext, Hypervisor } from "../../ports/hypervisor.ts";
@@ -38,6 +39,8 @@ class HypercoreDriver implements Hypervisor {
   readonly #access: ClusterAccess;
   readonly #options: HypercoreOptions;
   readonly #library: ImageLibrary;
+  readonly #looks = new SharedWork<void>();
+  #idleUntil = 0;
 
   constructor(access: ClusterAccess, options: HypercoreOptions) {
     this.cluster = options.cluster;
@@ -56,8 +59,16 @@ class HypercoreDriver implements Hypervisor {
   }
 
   async ensureReady(signal: AbortSignal): Promise<void> {
-    await requireNotUpdating(this.#access, signal);
-    await readVersion(this.#access, signal);
+    if (performance.now() < this.#idleUntil) return;
+    await this.#looks.run(
+      "idle",
+      async (looking) => {
+        await requireNotUpdating(this.#access, looking);
+        await readVersion(this.#access, looking);
+        this.#idleUntil = performance.now() + this.#access.timeouts.idleMs;
+      },
+      signal,
+    );
   }
 
   async create(desired: DesiredVirdomain, mark: OwnershipMark, context: ChangeContext): Promise<LiveVirdomain> {

@@ -57,6 +57,8 @@ export interface HypercoreTimeouts {
   readonly stopMs: number;
   /** A guest still running this long after the shutdown request is asked once more: a booting guest loses the first. */
   readonly resendMs: number;
+  /** How long a cluster found idle counts as idle: operations begun together share one look at its update status. */
+  readonly idleMs: number;
   /** First pause between two rounds of a failing read. */
   readonly backoffMs: number;
 }
@@ -74,5 +76,6 @@ export const defaultTimeouts: HypercoreTimeouts = {
   startMs: 60_000,
   stopMs: 60_000,
   resendMs: 45_000,
+  idleMs: 3_000,
   backoffMs: 300,
 };
