@@ -42,7 +42,7 @@ export async function advanceSync(engine: Engine, job: AdvanceJob, signal: Abort
         operationId: operation.id,
       })),
     );
-    await tellProgress(engine, record, pass, outcomes);
+    if (outcomes.size > 0) await tellProgress(engine, record);
     return done;
   }
   return planAgain(engine, record, pass, outcomes, signal);
@@ -96,6 +96,7 @@ async function planOneCluster(engine: Engine, record: SyncRecord, cluster: strin
     live,
     held,
     traitsOfHeld: new Map(),
+    enforced: new Set(record.enforced),
     scope: new Set(Object.keys(record.targets)),
     rewritten: false,
     approvals: new Set(),
@@ -157,18 +158,38 @@ async function hold(
   return { kind: "again", inMs: Math.min(60_000, 1_000 * 2 ** Math.min(attempts, 6)) * (0.5 + engine.random() / 2) };
 }
 
-async function tellProgress(
+/** Between two looks at how far a sync is, whichever process looks. */
+const progressMs = 5_000;
+
+/** Tells how far the whole sync is. The lease is not given back: it spaces the tellings out over all processes. */
+async function tellProgress(engine: Engine, record: SyncRecord): Promise<void> {
+  if ((await engine.store.acquireLease(`progress/${record.id}`, progressMs)) === undefined) return;
+  const results = await engine.store.readClusterResults(record.id);
+  const counts = await Promise.all(
+    record.clusters.map((cluster) => countOperations(engine, record, cluster, results.get(cluster))),
+  );
+  const done = counts.reduce((sum, count) => sum + count.done, 0);
+  const total = counts.reduce((sum, count) => sum + count.total, 0);
+  if (done > 0) await tell(engine, record, describeProgress(done, total));
+}
+
+async function countOperations(
   engine: Engine,
   record: SyncRecord,
-  pass: ClusterPass,
-  outcomes: ReadonlyMap<string, OperationOutcome>,
-): Promise<void> {
-  if (record.clusters.length > 1 || outcomes.size === 0) return;
-  await tell(
-    engine,
-    record,
-    describeProgress(pass.completed.length + outcomes.size, pass.completed.length + pass.operations.length),
-  );
+  cluster: string,
+  result: ClusterResult | undefined,
+): Promise<{ done: number; total: number }> {
+  if (result !== undefined)
+    return {
+      done: result.completed.length,
+      total: result.completed.length + result.failures.length + result.blocked.length,
+    };
+  const [pass, outcomes] = await Promise.all([
+    engine.store.readPass(record.id, cluster),
+    engine.store.readOutcomes(record.id, cluster),
+  ]);
+  const before = pass?.completed.length ?? 0;
+  return { done: before + outcomes.size, total: before + (pass?.operations.length ?? 0) };
 }
 
 async function tell(engine: Engine, record: SyncRecord, description: string): Promise<void> {

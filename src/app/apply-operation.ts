@@ -14,7 +14,7 @@ import { waitUntilReady } from "./wait-until-ready.ts";
 /** What an operation works with: the cluster, the revision's wish, and the world. */
 export interface OperationInput {
   readonly operation: Operation;
-  /** Undefined for deletions. */
+  /** The VM as the revision wants it; for a deletion as it was wanted before, where that is known. */
   readonly desired: DesiredVirdomain | undefined;
   readonly instance: string;
   readonly revision: string;
@@ -112,7 +112,7 @@ async function applyDelete(input: OperationInput, context: ChangeContext): Promi
   const live = await findPlanned(input, context.signal);
   if (live === undefined) return done;
   if (live.mark?.protected === true) return stale(`${live.name} is protected`);
-  await removeVirdomain(input.hypervisor, live, defaultPolicy, context);
+  await removeVirdomain(input.hypervisor, live, input.desired?.policy ?? defaultPolicy, context);
   return done;
 }
 

@@ -189,6 +189,7 @@ async function planMerge(
     traitsOfHeld: new Map(
       read.held.map(({ cluster }: HeldCluster) => [cluster, engine.traits(driverOf(engine, cluster))]),
     ),
+    enforced: new Set(),
     scope: affected,
     rewritten:
       branch.observed !== undefined &&

@@ -125,17 +125,21 @@ async function afterError(
   return wake(engine, job);
 }
 
-/** The wish comes from git, not from the job: user data holds secrets and does not belong in Redis. */
+/**
+ * The VM as this revision wants it, or, for a deletion, as the revision before did. It comes from git, not from the
+ * job: user data holds secrets and does not belong in Redis.
+ */
 async function findDesired(
   engine: Engine,
   record: SyncRecord,
   operation: Operation,
   signal: AbortSignal,
 ): Promise<DesiredVirdomain | undefined> {
-  if (operation.kind === "delete") return undefined;
+  const revision = operation.kind === "delete" ? record.baseRevision : record.revision;
+  if (revision === undefined) return undefined;
   const repository = await engine.repository(record.repository);
-  await repository.git.ensureRevisions([{ revision: record.revision, ref: `refs/heads/${record.branch}` }], signal);
-  const { desired } = await loadRevision(engine, repository, record.revision, signal);
+  await repository.git.ensureRevisions([{ revision, ref: `refs/heads/${record.branch}` }], signal);
+  const { desired } = await loadRevision(engine, repository, revision, signal);
   const target = desired.targets.get(`${operation.cluster}/${operation.application}`);
   const key = identityKey(operation.identity);
   return target?.virdomains.find((virdomain) => identityKey(virdomain.identity) === key);

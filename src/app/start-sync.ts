@@ -4,7 +4,7 @@ import type { Plan } from "../plan/plan.ts";
 import { describeHeld, describeProgress } from "../report/status-text.ts";
 import { isPermitted } from "../sync/cluster-pass.ts";
 import type { ClusterPass, SyncRecord } from "../sync/sync-record.ts";
-import type { AppliedTarget, BranchRecord } from "../ports/state-store.ts";
+import { type AppliedTarget, type BranchRecord, inMotion } from "../ports/state-store.ts";
 import type { Engine, Repository } from "./engine.ts";
 import { finishSyncIfDone } from "./finish-sync.ts";
 import { loadRevision } from "./load-revision.ts";
@@ -38,7 +38,13 @@ export async function startSync(
   const base = await loadBase(engine, repository, request.branch.synced, signal);
   const applied = await engine.store.readApplied(name);
   const scope = request.everything || applied.size === 0 ? undefined : scopeOf(loaded, applied);
-  const plan = await planRevision(engine, repository, request, { loaded, base, scope }, signal);
+  const plan = await planRevision(
+    engine,
+    repository,
+    request,
+    { loaded, base, scope, enforced: enforcedOf(loaded, applied) },
+    signal,
+  );
   await engine.store.savePlan(plan.id, JSON.stringify(plan));
   const record = await toRecord(engine, repository, request, loaded, plan, scope, applied, signal);
   const passes = record.clusters.map((cluster) => firstPass(cluster, plan, record, engine.clock.now()));
@@ -92,10 +98,17 @@ function scopeOf(loaded: LoadedManifests, applied: ReadonlyMap<string, AppliedTa
   return scope;
 }
 
+/** Targets of which nobody can say that they were brought to their end: begun by a sync that was cut off, or never seen. */
+function enforcedOf(loaded: LoadedManifests, applied: ReadonlyMap<string, AppliedTarget>): Set<string> {
+  const keys = [...loaded.desired.targets.keys()];
+  return new Set(keys.filter((key) => (applied.get(key)?.hash ?? inMotion) === inMotion));
+}
+
 interface Inputs {
   readonly loaded: LoadedManifests;
   readonly base: LoadedManifests | undefined;
   readonly scope: ReadonlySet<string> | undefined;
+  readonly enforced: ReadonlySet<string>;
 }
 
 async function planRevision(
@@ -113,7 +126,6 @@ async function planRevision(
     signal,
     patienceMs,
   );
-  const commit = await repository.git.readCommit(request.revision, signal);
   return buildPlan({
     instance: engine.config().instance,
     revision: request.revision,
@@ -123,11 +135,32 @@ async function planRevision(
     live,
     held,
     traitsOfHeld: new Map(held.map(({ cluster }) => [cluster, engine.traits(driverOf(engine, cluster))])),
+    enforced: inputs.enforced,
     scope: inputs.scope,
     rewritten: request.rewritten,
-    approvals: readApprovals(commit.message),
+    approvals: await approvalsOf(engine, repository, request.revision, signal),
     offline: false,
   });
+}
+
+/** Newest commits that are looked through for approvals. */
+const maxApprovalCommits = 50;
+
+/** Approvals stand in the commits that are being synced; a merge commit seldom repeats the trailers of what it merges. */
+async function approvalsOf(
+  engine: Engine,
+  repository: Repository,
+  revision: string,
+  signal: AbortSignal,
+): Promise<Set<string>> {
+  const unsettled = await engine.store.listUnsettledCommits(repository.config.name);
+  const commits = new Set([revision, ...unsettled.slice(-maxApprovalCommits)]);
+  const approvals = new Set<string>();
+  for (const commit of commits) {
+    const { message } = await repository.git.readCommit(commit, signal);
+    for (const approval of readApprovals(message)) approvals.add(approval);
+  }
+  return approvals;
 }
 
 function driverOf(engine: Engine, cluster: string): "hypercore" | "libvirt" {
@@ -173,6 +206,7 @@ async function toRecord(
     problems: problemsOf(loaded, plan, applied),
     clusters: [...busy].sort(),
     targets: Object.fromEntries([...keys].map((key) => [key, loaded.desired.targets.get(key)?.hash ?? ""])),
+    enforced: [...enforcedOf(loaded, applied)].filter((key) => keys.has(key)),
     predecessors: request.predecessors,
     deletions: plan.deletions,
   };

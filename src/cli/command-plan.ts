@@ -162,6 +162,7 @@ async function plan(inputs: Inputs): Promise<Plan> {
     live: read.live,
     held: read.held,
     traitsOfHeld: new Map(),
+    enforced: new Set(),
     scope: undefined,
     rewritten: false,
     approvals: new Set(),

@@ -27,6 +27,7 @@ function plan({ desired, base, live = [], more = {} }: Case) {
     live: new Map([["lab", { state: { cluster: "lab", virdomains: live }, traits }]]),
     held: [],
     traitsOfHeld: new Map(),
+    enforced: new Set(),
     scope: undefined,
     rewritten: false,
     approvals: new Set(),

@@ -18,6 +18,7 @@ export interface PlanInput {
   readonly held: readonly HeldCluster[];
   /** Traits of the held clusters, to foresee what they would lose. */
   readonly traitsOfHeld: ReadonlyMap<string, PlatformTraits>;
+  readonly enforced: ReadonlySet<string>;
   readonly scope: ReadonlySet<string> | undefined;
   readonly rewritten: boolean;
   readonly approvals: ReadonlySet<string>;

@@ -30,6 +30,8 @@ export interface ClusterPlanInput {
   readonly base: DesiredState | undefined;
   readonly live: LiveState;
   readonly traits: PlatformTraits;
+  /** Targets an earlier sync left in motion: what differs there is ours to put right, not drift. */
+  readonly enforced: ReadonlySet<string>;
   /** Target keys to plan; undefined plans everything on this cluster. */
   readonly scope: ReadonlySet<string> | undefined;
 }
@@ -183,6 +185,8 @@ function contextOf({ input, base }: Planner, desired: DesiredVirdomain): DiffCon
   const known = [desired.identity, ...desired.formerIdentities].map((identity) => base.get(identityKey(identity)));
   const before = known.find((virdomain) => virdomain !== undefined);
   if (before === undefined) return {};
+  const key = targetKey({ cluster: input.live.cluster, application: desired.identity.application });
+  if (input.enforced.has(key)) return { before };
   const { changes } = diffVirdomain(desired, assumeApplied(before, input.instance, undefined), input.traits);
   const paths = new Set(changes.map((change) => change.path));
   return { before, originOf: (path) => (paths.has(path) ? "git" : "drift") };

@@ -22,7 +22,10 @@ export interface StateStore extends AsyncDisposable {
   /** Commits that reached the branch and have no final status yet, oldest first. */
   listUnsettledCommits(repository: string): Promise<readonly string[]>;
 
-  /** Atomic. Stores a sync with its first passes and makes it the branch's current one; entries go to the outbox. */
+  /**
+   * Atomic. Stores a sync with its first passes and makes it the branch's current one; entries go to the outbox. Its
+   * targets are `inMotion` from here on: whatever comes next must look at them again, even a return to what was before.
+   */
   createSync(record: SyncRecord, passes: readonly ClusterPass[], entries: readonly OutboxEntry[]): Promise<void>;
   readSync(id: string): Promise<{ readonly record: SyncRecord; readonly state: SyncState } | undefined>;
   readSyncStates(ids: readonly string[]): Promise<readonly (SyncState | undefined)[]>;
@@ -139,6 +142,9 @@ export interface OperationHold {
    */
   end(outcome: OperationOutcome | undefined, options?: { readonly free: boolean }): Promise<void>;
 }
+
+/** The hash of a target that a sync has begun to change and not brought to its end: equal to no desired state. */
+export const inMotion = "";
 
 export interface AppliedTarget {
   readonly hash: string;

@@ -16,6 +16,7 @@ function operations(): readonly Operation[] {
     base: undefined,
     live: { cluster: "lab", virdomains: [] },
     traits,
+    enforced: new Set(),
     scope: undefined,
   }).operations;
 }
@@ -138,6 +139,7 @@ describe("nextRound", () => {
       base: desired,
       live: { cluster: "lab", virdomains: [liveVirdomain(web)] },
       traits,
+      enforced: new Set(),
       scope: undefined,
     });
     const refused = nextRound(pass([]), new Map(), removal, free, 5);

@@ -26,6 +26,8 @@ export interface SyncRecord {
   readonly clusters: readonly string[];
   /** Targets this sync is answerable for: target key -> hash of the desired state, "" for a removed target. */
   readonly targets: Readonly<Record<string, string>>;
+  /** Those of them that an earlier sync left half done (or nobody knows about): every difference is ours to put right. */
+  readonly enforced: readonly string[];
   /** Superseded syncs whose last operations may still be under way: a cluster is planned once they have ended there. */
   readonly predecessors: readonly string[];
   /** The deletion rules' decision for the whole sync. */

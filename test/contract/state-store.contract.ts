@@ -49,6 +49,7 @@ export function syncRecord(repository: string, overrides: Partial<SyncRecord> = 
     problems: [],
     clusters: ["lab"],
     targets: { "lab/web": "hash" },
+    enforced: [],
     predecessors: [],
     deletions: { allowed: true, reason: undefined, approvalId: "", budget: 3, losing: [] },
     ...overrides,

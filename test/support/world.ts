@@ -36,6 +36,7 @@ export class World implements AsyncDisposable {
   readonly config: Config;
   readonly #handles: Handles;
   readonly #log: Log;
+  #product: (AsyncDisposable & { readonly engine: OpenEngine }) | undefined;
   readonly #engines = new Set<AsyncDisposable>();
 
   private constructor(parts: {
@@ -110,8 +111,15 @@ export class World implements AsyncDisposable {
       await engine[Symbol.asyncDispose]();
     };
     const product = { engine, [Symbol.asyncDispose]: stop };
+    this.#product = product;
     this.#handles.use(product);
     return product;
+  }
+
+  /** What `run` started last. */
+  product(): AsyncDisposable & { readonly engine: OpenEngine } {
+    if (this.#product === undefined) throw new Error("run() comes first");
+    return this.#product;
   }
 
   /** Writes manifests, commits and pushes to main; answers the commit. An undefined text removes the file. */
@@ -152,6 +160,39 @@ export class World implements AsyncDisposable {
         describe: async () => JSON.stringify(await this.statuses(commit, context)),
       },
     );
+  }
+
+  /** uuids by name, in the order of names. */
+  async uuids(cluster = "lab"): Promise<Map<string, string>> {
+    const found = (await this.hypercore("GET", "VirDomain", undefined, cluster)) as { name: string; uuid: string }[];
+    return new Map(found.map(({ name, uuid }) => [name, uuid] as const).sort(([a], [b]) => (a < b ? -1 : 1)));
+  }
+
+  /** CPUs of all VMs. */
+  async cpus(cluster = "lab"): Promise<number[]> {
+    const found = (await this.hypercore("GET", "VirDomain", undefined, cluster)) as { numVCPU: number }[];
+    return found.map(({ numVCPU }) => numVCPU);
+  }
+
+  /** Names of VMs in the order in which the cluster made them. */
+  async creationOrder(cluster = "lab"): Promise<string[]> {
+    const found = (await this.hypercore("GET", "VirDomain", undefined, cluster)) as { name: string }[];
+    return found.map(({ name }) => name);
+  }
+
+  /** A call of the cluster's own API, past the product. */
+  async hypercore(method: "GET" | "POST", path: string, body?: unknown, cluster = "lab"): Promise<unknown> {
+    const headers = {
+      authorization: `Basic ${Buffer.from("admin:admin").toString("base64")}`,
+      "content-type": "application/json",
+    };
+    const answer = await fetch(`${this.clusterUrl(cluster)}/rest/v1/${path}`, {
+      method,
+      headers,
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`);
+    return answer.json();
   }
 
   vms(cluster = "lab"): Promise<DemoVm[]> {

@@ -81,15 +81,16 @@ for i = 2, #ARGV do
 end
 return 1`);
 
-/** KEYS branch, sync, passes, rounds; ARGV prefix, id, revision, record, state, {passes, entries}. */
+/** KEYS branch, sync, passes, rounds, applied; ARGV prefix, id, revision, record, state, {passes, targets, moving, entries}. */
 export const createSync = script(`${appendOutbox}
 if redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
 local given = cjson.decode(ARGV[6])
 redis.call('HSET', KEYS[2], 'kind', 'running', 'record', ARGV[4], 'state', ARGV[5])
 for _, pass in ipairs(given.passes) do
   redis.call('HSET', KEYS[4], pass[1], pass[2])
-  redis.call('HSET', KEYS[3], pass[1], pass[3])
+  redis.call('HSET', KEYS[3], pass[1], pass[3], 'version ' .. pass[1], 1)
 end
+for _, target in ipairs(given.targets) do redis.call('HSET', KEYS[5], target, given.moving) end
 redis.call('HSET', KEYS[1], 'currentSync', ARGV[2], 'attempted', ARGV[3])
 append(ARGV[1], given.entries)
 return 1`);
@@ -140,6 +141,7 @@ return 1`);
 export const replacePass = script(`
 if redis.call('HGET', KEYS[2], ARGV[1]) ~= ARGV[2] then return 0 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[4])
+redis.call('HINCRBY', KEYS[1], 'version ' .. ARGV[1], 1)
 if ARGV[2] ~= ARGV[3] then
   redis.call('HSET', KEYS[2], ARGV[1], ARGV[3])
   redis.call('DEL', KEYS[3], KEYS[4])

@@ -1,4 +1,10 @@
-import type { AppliedTargets, HistoryEntry, StateStore } from "../../ports/state-store.ts";
+import {
+  type AppliedTarget,
+  type AppliedTargets,
+  type HistoryEntry,
+  inMotion,
+  type StateStore,
+} from "../../ports/state-store.ts";
 import type { ClusterPass, ClusterResult, OperationOutcome, SyncRecord, SyncState } from "../../sync/sync-record.ts";
 import { createSync, finishSync, recordOutcomes, recordResult, replacePass, supersedeSync } from "./lua.ts";
 import { type StoreClient, fromJson, mapFromJson, retentionMs, scriptEntries } from "./store-client.ts";
@@ -21,13 +27,28 @@ type SyncPart = Pick<
   | "readClusterResults"
 >;
 
-/** Syncs, their passes per cluster, and what became of their operations. */
+const keptRecords = 16;
+const keptPasses = 256;
+
+/**
+ * Syncs, their passes per cluster, and what became of their operations. Every operation asks for its sync's record,
+ * which never changes, and for its pass, which changes once a round: both are parsed once in each process, so that an
+ * operation does not cost more the more of them there are.
+ */
 export function syncs({ keys, run, ask }: StoreClient): SyncPart {
+  const records = new Map<string, SyncRecord>();
+  const passes = new Map<string, { readonly version: string; readonly pass: ClusterPass }>();
   return {
     async createSync(record, passes, entries) {
       await run(
         createSync,
-        [keys.branch(record.repository), keys.sync(record.id), keys.passes(record.id), keys.rounds(record.id)],
+        [
+          keys.branch(record.repository),
+          keys.sync(record.id),
+          keys.passes(record.id),
+          keys.rounds(record.id),
+          keys.applied(record.repository),
+        ],
         [
           keys.prefix,
           record.id,
@@ -36,6 +57,12 @@ export function syncs({ keys, run, ask }: StoreClient): SyncPart {
           JSON.stringify({ kind: "running" } satisfies SyncState),
           JSON.stringify({
             passes: passes.map((pass) => [pass.cluster, String(pass.round), JSON.stringify(pass)]),
+            targets: Object.keys(record.targets),
+            moving: JSON.stringify({
+              hash: inMotion,
+              revision: record.revision,
+              atMs: record.startedAtMs,
+            } satisfies AppliedTarget),
             entries: scriptEntries(entries),
           }),
         ],
@@ -87,8 +114,16 @@ export function syncs({ keys, run, ask }: StoreClient): SyncPart {
     },
 
     async readPass(syncId, cluster) {
-      const text = await ask((redis) => redis.hget(keys.passes(syncId), cluster));
-      return text === null ? undefined : (fromJson(text) as ClusterPass);
+      const name = `${syncId}/${cluster}`;
+      const known = passes.get(name);
+      const version = `version ${cluster}`;
+      if (known !== undefined && (await ask((redis) => redis.hget(keys.passes(syncId), version))) === known.version)
+        return known.pass;
+      const [text, read] = await ask((redis) => redis.hmget(keys.passes(syncId), cluster, version));
+      if (typeof text !== "string") return undefined;
+      const pass = fromJson(text) as ClusterPass;
+      if (typeof read === "string") keep(passes, name, { version: read, pass }, keptPasses);
+      return pass;
     },
 
     async replacePass(syncId, pass, expectedRound) {
@@ -129,14 +164,27 @@ export function syncs({ keys, run, ask }: StoreClient): SyncPart {
   };
 
   async function readSync(id: string): ReturnType<StateStore["readSync"]> {
-    const [record, state] = await ask((redis) => redis.hmget(keys.sync(id), "record", "state"));
-    if (typeof record !== "string" || typeof state !== "string") return undefined;
-    return { record: fromJson(record) as SyncRecord, state: fromJson(state) as SyncState };
+    const known = records.get(id);
+    const fields = known === undefined ? ["state", "record"] : ["state"];
+    const [state, text] = await ask((redis) => redis.hmget(keys.sync(id), ...fields));
+    if (typeof state !== "string") return undefined;
+    const record = known ?? (typeof text === "string" ? (fromJson(text) as SyncRecord) : undefined);
+    if (record === undefined) return undefined;
+    keep(records, id, record, keptRecords);
+    return { record, state: fromJson(state) as SyncState };
   }
 
   function syncKeys(id: string): readonly string[] {
     return [keys.sync(id), keys.passes(id), keys.rounds(id), keys.results(id), keys.underWay(id)];
   }
+}
+
+/** Remembers a value as the newest of at most `limit`. */
+function keep<T>(map: Map<string, T>, key: string, value: T, limit: number): void {
+  map.delete(key);
+  map.set(key, value);
+  const oldest = map.size > limit ? map.keys().next().value : undefined;
+  if (oldest !== undefined) map.delete(oldest);
 }
 
 /** What the script needs to settle a sync, all texts but the limits and the score. */
