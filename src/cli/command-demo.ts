@@ -24,7 +24,8 @@ export async function demoCommand(options: { readonly keep: boolean }): Promise<
     const interrupted = await Promise.race([tellStory(stage, narrator).then(() => false), stopped.then(() => true)]);
     if (interrupted) {
       print("\nInterrupted.");
-      return exitCodes.error;
+      keepFolder = false;
+      return exitCodes.ok;
     }
     print(`\n${narrator.checks} checks passed in ${((Date.now() - startedMs) / 1000).toFixed(1)} s.`);
     keepFolder = options.keep;

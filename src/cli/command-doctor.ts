@@ -6,9 +6,10 @@ import { composeEngine, createLog } from "../app/compose.ts";
 import type { Engine } from "../app/engine.ts";
 import type { Config } from "../config/config.ts";
 import { messageOf } from "../lib/errors.ts";
+import { describeConfig } from "./command-config.ts";
 import { type ExitCode, exitCodes } from "./exit-codes.ts";
 import { print, printJson } from "./output.ts";
-import { type GlobalOptions, readSettings } from "./settings.ts";
+import { type GlobalOptions, readSettingsAloud } from "./settings.ts";
 import { readVersion } from "./version.ts";
 
 interface Finding {
@@ -23,22 +24,26 @@ const deadlineMs = 30_000;
 /** Looks at everything a run needs and says what is missing and how to mend it. Changes nothing outside dataDir. */
 export async function doctorCommand(options: GlobalOptions): Promise<ExitCode> {
   const findings: Finding[] = [await checkNode(), await checkGit()];
-  const config = await readSettings(options);
-  findings.push({
-    subject: "configuration",
-    ok: true,
-    message: `${config.repositories.length} repositories, ${config.clusters.length} clusters`,
-  });
+  let config: Config | undefined;
   findings.push(
-    await check("dataDir", () => checkFolder(config.dataDir)),
-    ...(await Promise.all(
-      config.assets.mirrors.map((mirror) => check(`mirror ${mirror.prefix}`, () => checkMirror(mirror.to))),
-    )),
+    await check("configuration", async () => {
+      config = await readSettingsAloud(options);
+      return describeConfig(config);
+    }),
   );
-  findings.push(...(await checkEngine(config)));
+  if (config !== undefined) findings.push(...(await checkConfigured(config)));
   if (options.json === true) printJson({ schemaVersion: 1, findings });
   else for (const { subject, ok, message } of findings) print(`${ok ? "ok  " : "FAIL"}  ${subject}: ${message}`);
   return findings.every(({ ok }) => ok) ? exitCodes.ok : exitCodes.error;
+}
+
+async function checkConfigured(config: Config): Promise<Finding[]> {
+  const { dataDir, assets } = config;
+  const folders = [
+    check("dataDir", () => checkFolder(dataDir)),
+    ...assets.mirrors.map((mirror) => check(`mirror ${mirror.prefix}`, () => checkMirror(mirror.to))),
+  ];
+  return [...(await Promise.all(folders)), ...(await checkEngine(config))];
 }
 
 async function check(subject: string, body: () => Promise<string>): Promise<Finding> {

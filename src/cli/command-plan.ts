@@ -1,4 +1,4 @@
-import { access } from "node:fs/promises";
+import { access, stat } from "node:fs/promises";
 import { composeWorld, createLog, offlineTraits, readCommittedFolder, readFolder, type World } from "../app/compose.ts";
 import { fleetSettings, loadRevision } from "../app/load-revision.ts";
 import { type FleetSettings, isManifest } from "../app/manifests.ts";
@@ -67,6 +67,8 @@ async function planFolder(
   path: string,
 ): Promise<Plan> {
   const parse: FolderOptions = { strict: false, allowHttp: config?.assets.allowHttp ?? false };
+  if (!(await isFolder(path)))
+    throw new WatcherError("usage", `there is no folder ${path}: --path takes the folder of the manifests`);
   const files = await readFolder(path, isManifest, defaultLimits.maxFileBytes);
   const committed = await readCommittedFolder(path, isManifest, defaultLimits.maxFileBytes);
   const settings = config === undefined ? imaginaryFleet(parse.allowHttp) : settingsOf(config, options);
@@ -83,6 +85,13 @@ async function planFolder(
     offline,
     instance: config?.instance ?? "kraken-gitops",
   });
+}
+
+function isFolder(path: string): Promise<boolean> {
+  return stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
 }
 
 async function planBranch(world: World | undefined, config: Config | undefined, options: PlanOptions): Promise<Plan> {

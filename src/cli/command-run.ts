@@ -5,7 +5,7 @@ import { composeEngine, createLog } from "../app/compose.ts";
 import { startWatching, startWorking } from "../app/roles.ts";
 import { Handles } from "../lib/handles.ts";
 import { type ExitCode, exitCodes } from "./exit-codes.ts";
-import { configFile, type GlobalOptions, readSettings } from "./settings.ts";
+import { configFile, type GlobalOptions, readSettingsAloud } from "./settings.ts";
 import { untilStopped } from "./stop-signal.ts";
 import { readVersion } from "./version.ts";
 
@@ -13,7 +13,7 @@ export type Role = "watch" | "work";
 
 /** `run`, `watch` and `work`: the same process with both roles or one, until SIGTERM or SIGINT. */
 export async function runCommand(roles: readonly Role[], options: GlobalOptions): Promise<ExitCode> {
-  const config = await readSettings(options);
+  const config = await readSettingsAloud(options);
   const log = createLog({ ...config.log, fd: 1 });
   const version = readVersion();
   log.info(

@@ -7,7 +7,7 @@ import { compareProblems, formatProblem, type Problem } from "../manifest/proble
 import { WatcherError } from "../lib/errors.ts";
 import { type ExitCode, exitCodes } from "./exit-codes.ts";
 import { desiredOf, type FolderOptions, imaginaryFleet, parseFolder } from "./folder-manifests.ts";
-import { print, printJson } from "./output.ts";
+import { count, print, printJson } from "./output.ts";
 import type { GlobalOptions } from "./settings.ts";
 
 export interface ValidateOptions extends GlobalOptions {
@@ -29,10 +29,10 @@ export async function validateCommand(paths: readonly string[], options: Validat
   else {
     for (const problem of problems)
       print(`${problem.severity === "error" ? "error" : "warning"}: ${formatProblem(problem)}`);
-    const counts = `${files.length} ${files.length === 1 ? "file" : "files"}, ${applications.length} applications, ${virdomains} VMs`;
-    print(
-      errors === 0 ? `Valid: ${counts}.` : `Not valid: ${errors} ${errors === 1 ? "error" : "errors"} in ${counts}.`,
-    );
+    const counts = `${count(files.length, "file")}, ${count(applications.length, "application")}, ${count(virdomains, "VM")}`;
+    if (files.length === 0)
+      print(`No manifests: there is no .yaml or .yml file in ${paths.join(", ") || "this folder"}.`);
+    else print(errors === 0 ? `Valid: ${counts}.` : `Not valid: ${count(errors, "error")} in ${counts}.`);
   }
   return errors === 0 ? exitCodes.ok : exitCodes.error;
 }

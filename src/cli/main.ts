@@ -18,7 +18,7 @@ import { syncCommand } from "./command-sync.ts";
 import { validateCommand, type ValidateOptions } from "./command-validate.ts";
 import { waitCommand } from "./command-wait.ts";
 import { type ExitCode, exitCodes } from "./exit-codes.ts";
-import { complain, print } from "./output.ts";
+import { complain, print, printJson, surviveClosedOutput } from "./output.ts";
 import type { GlobalOptions } from "./settings.ts";
 import { readVersion } from "./version.ts";
 
@@ -28,14 +28,23 @@ export async function main(args: readonly string[]): Promise<number> {
   const program = buildProgram((next) => {
     code = next;
   });
+  surviveClosedOutput();
   try {
     await program.parseAsync([...args], { from: "user" });
     return code;
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.error;
-    complain(describeError(error));
+    if (error instanceof CommanderError && error.exitCode === 0) return exitCodes.ok;
+    // Commander has told its own errors already.
+    if (!(error instanceof CommanderError)) complain(describeError(error));
+    if (args.includes("--json")) printJson({ schemaVersion: 1, error: errorToJson(error) });
     return exitCodes.error;
   }
+}
+
+/** What a program reading `--json` gets in place of a result. */
+function errorToJson(error: unknown): { readonly code: string; readonly message: string } {
+  const code = error instanceof WatcherError ? error.code : error instanceof CommanderError ? "usage" : "internal";
+  return { code, message: messageOf(error).replace(/^error: /, "") };
 }
 
 function describeError(error: unknown): string {
@@ -55,6 +64,7 @@ function buildProgram(settle: Settle): Command {
     .exitOverride()
     .configureOutput({ writeOut: print, writeErr: complain })
     .showSuggestionAfterError()
+    .showHelpAfterError("(kraken-gitops --help lists the commands)")
     .addHelpText(
       "after",
       "\nExit codes: 0 done or no change, 1 error, 2 changes pending.\nTry it without any set-up: kraken-gitops demo",
@@ -63,14 +73,19 @@ function buildProgram(settle: Settle): Command {
   addReviewing(program, settle);
   addWatching(program, settle);
   addSettingUp(program, settle);
-  for (const command of program.commands) shareSettings(command);
+  for (const command of program.commands) shareSettings(command, `kraken-gitops ${command.name()}`);
   return program;
 }
 
 /** Sub-commands inherit the behaviour on errors, which commander copies only at creation. */
-function shareSettings(command: Command): void {
-  command.exitOverride().configureOutput({ writeOut: print, writeErr: complain }).showSuggestionAfterError();
-  for (const child of command.commands) shareSettings(child);
+function shareSettings(command: Command, name: string): void {
+  command
+    .exitOverride()
+    .configureOutput({ writeOut: print, writeErr: complain })
+    .configureHelp({ showGlobalOptions: true })
+    .showSuggestionAfterError()
+    .showHelpAfterError(`(${name} --help tells more)`);
+  for (const child of command.commands) shareSettings(child, `${name} ${child.name()}`);
 }
 
 function addRunning(program: Command, settle: Settle): void {
@@ -120,7 +135,8 @@ function addWatching(program: Command, settle: Settle): void {
     .default(600_000, "10m");
   program
     .command("status [repository]")
-    .description("what each repository is doing (exit code 2: a sync is under way)")
+    .description("what each repository is doing (exit codes: 1 trouble, 2 a sync is under way)")
+    .addHelpText("after", "\nExamples:\n  kraken-gitops status\n  kraken-gitops status fleet --json")
     .action(async (repository: string | undefined, _options, command: Command) =>
       settle(await statusCommand(repository, globals(command))),
     );
@@ -129,14 +145,19 @@ function addWatching(program: Command, settle: Settle): void {
     .description("past syncs: commit, author, when, result, duration, operations")
     .option("--application <name>", "only syncs that touched this application")
     .option("--limit <number>", "how many", numberOption, 20)
+    .addHelpText(
+      "after",
+      "\nExamples:\n  kraken-gitops history --limit 5\n  kraken-gitops history fleet --application shop --json",
+    )
     .action(async (repository: string | undefined, _options, command: Command) =>
       settle(await historyCommand(repository, command.optsWithGlobals())),
     );
   program
     .command("sync [repository]")
     .description("compare everything with the clusters now, whatever was applied before")
-    .option("--wait", "follow it to its end")
+    .option("--wait", "follow it to its end (exit codes: 0 synced, 1 failed, 2 still open)")
     .addOption(timeout)
+    .addHelpText("after", "\nExamples:\n  kraken-gitops sync\n  kraken-gitops sync fleet --wait --timeout 15m")
     .action(async (repository: string | undefined, options: { timeout: number }, command: Command) =>
       settle(await syncCommand(repository, { ...command.optsWithGlobals(), timeoutMs: options.timeout })),
     );
@@ -157,19 +178,23 @@ function addSettingUp(program: Command, settle: Settle): void {
   config
     .command("show")
     .description("the effective configuration, secrets as references")
+    .addHelpText("after", "\nExample:\n  kraken-gitops config show --json")
     .action(async (_options, command: Command) => settle(await configShowCommand(globals(command))));
   config
     .command("check")
-    .description("check the configuration file")
+    .description("check the configuration file and its secrets; reaches nothing over the network")
+    .addHelpText("after", "\nExample:\n  kraken-gitops config check --config kraken-gitops.yaml")
     .action(async (_options, command: Command) => settle(await configCheckCommand(globals(command))));
   program
     .command("doctor")
     .description("check everything a run needs: versions, Redis, remotes, forges, clusters, mirrors")
+    .addHelpText("after", "\nExample:\n  kraken-gitops doctor --config kraken-gitops.yaml")
     .action(async (_options, command: Command) => settle(await doctorCommand(globals(command))));
   program
     .command("demo")
     .description("the whole road on this machine: manifests, plan comment, merge, VMs, revert")
     .option("--keep", "leave everything running at the end")
+    .addHelpText("after", "\nExamples:\n  kraken-gitops demo\n  kraken-gitops demo --keep")
     .action(async (options: { keep?: boolean }) => settle(await demoCommand({ keep: options.keep === true })));
   addSimulators(
     program.command("simulate").description("a cluster or a forge to try things with, in a process of its own"),
@@ -182,7 +207,7 @@ function addSimulators(simulate: Command, settle: Settle): void {
     .command("hypercore")
     .description("a SC//HyperCore cluster's REST API")
     .option("--host <address>", "address to listen on", "127.0.0.1")
-    .option("--port <number>", "first port, 0 for any", numberOption, 0)
+    .option("--port <number>", "first port, 0 for any", portOption, 0)
     .option("--nodes <number>", "nodes of the cluster", numberOption, 1)
     .option("--state <file>", "keep the state in this file")
     .option("--username <name>", "API user", "admin")
@@ -200,7 +225,7 @@ function addSimulators(simulate: Command, settle: Settle): void {
     .command("forge")
     .description("a small GitHub-like forge with real git repositories")
     .option("--host <address>", "address to listen on", "127.0.0.1")
-    .option("--port <number>", "port, 0 for any", numberOption, 0)
+    .option("--port <number>", "port, 0 for any", portOption, 0)
     .option("--data <folder>", "keep repositories and the rest in this folder")
     .option("--user <login:token...>", "who may come in", ["kraken-bot:bot-token", "alice:alice-token"])
     .option("--repository <owner/name...>", "repositories to make", ["acme/fleet"])
@@ -213,6 +238,12 @@ function addSimulators(simulate: Command, settle: Settle): void {
 
 function globals(command: Command): GlobalOptions {
   return command.optsWithGlobals<GlobalOptions>();
+}
+
+function portOption(text: string): number {
+  const port = numberOption(text);
+  if (port > 65_535) throw new InvalidArgumentError("A port is at most 65535.");
+  return port;
 }
 
 function numberOption(text: string): number {

@@ -1,7 +1,7 @@
 import type { ClusterConfig, HypercoreConfig } from "./config.ts";
 import type { ConfigPath } from "./config-problem.ts";
 import type { RawCluster, RawHypercore } from "./raw.ts";
-import type { ResolveContext } from "./resolve-context.ts";
+import { isLoopback, type ResolveContext } from "./resolve-context.ts";
 
 export function resolveCluster(raw: RawCluster, at: ConfigPath, context: ResolveContext): ClusterConfig {
   if ((raw.hypercore === undefined) === (raw.libvirt === undefined)) {
@@ -67,5 +67,5 @@ function resolveHypercore(raw: RawHypercore, at: ConfigPath, context: ResolveCon
 
 function checkEndpoint(endpoint: string, at: ConfigPath, context: ResolveContext): void {
   const url = context.url(endpoint, at, ["https:", "http:"]);
-  if (url?.protocol === "http:") context.warning(at, "http:// sends the password unencrypted");
+  if (url?.protocol === "http:" && !isLoopback(url)) context.warning(at, "http:// sends the password unencrypted");
 }

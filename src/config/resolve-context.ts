@@ -6,6 +6,11 @@ import { secretInEnvironment, secretInFile } from "./secrets.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
+/** This machine's own address: nobody listens on the way. */
+export function isLoopback(url: URL): boolean {
+  return url.hostname === "localhost" || url.hostname === "[::1]" || url.hostname.startsWith("127.");
+}
+
 /** Collects what is wrong while values are resolved, so that every problem is told at once. */
 export class ResolveContext {
   readonly problems: Finding[] = [];

@@ -1,7 +1,7 @@
 import type { ForgeConfig, GitAuthConfig, RepositoryConfig } from "./config.ts";
 import type { ConfigPath } from "./config-problem.ts";
 import type { RawRepository } from "./raw.ts";
-import type { ResolveContext } from "./resolve-context.ts";
+import { isLoopback, type ResolveContext } from "./resolve-context.ts";
 
 const defaultPoll = "15s";
 const shortestPollMs = 1_000;
@@ -39,7 +39,8 @@ function parseRemote(text: string, at: ConfigPath, context: ResolveContext): Rem
   if (scp !== null) return { kind: "ssh", host: scp[1] ?? "", path: trimRepository(scp[2] ?? "") };
   const url = context.url(text, at, ["https:", "http:", "ssh:", "file:"]);
   if (url === undefined) return undefined;
-  if (url.protocol === "http:") context.warning(at, "http:// sends credentials and manifests unencrypted");
+  if (url.protocol === "http:" && !isLoopback(url))
+    context.warning(at, "http:// sends credentials and manifests unencrypted");
   const kind = url.protocol === "ssh:" ? "ssh" : url.protocol === "file:" ? "file" : "http";
   return { kind, host: kind === "ssh" ? url.hostname : url.host, path: trimRepository(url.pathname) };
 }
