@@ -7,6 +7,8 @@ import { type ParsedFile, parseManifest, refuseEntry } from "./parse.ts";
 import { formatProblem } from "./problem.ts";
 
 const fixtures = new URL("../../test/fixtures/", import.meta.url);
+const readExample = (name: string): Uint8Array =>
+  readFileSync(new URL(name, new URL("../../config/examples/", import.meta.url)));
 const readFixture = (name: string): Uint8Array => readFileSync(new URL(name, fixtures));
 
 type Tree = Record<string, unknown>;
@@ -77,7 +79,7 @@ describe("the sample manifests", () => {
     ["mixed-os-environment.yaml", 4],
     ["microservices-stack.yaml", 3],
   ])("%s is accepted as it stands", (name, resources) => {
-    expect(soleApplication(readFixture(name)).resources).toHaveLength(resources);
+    expect(soleApplication(readExample(name)).resources).toHaveLength(resources);
   });
 
   it.each(readdirSync(new URL("manifests/", fixtures)))("manifests/%s is accepted as it stands", (name) => {
@@ -85,7 +87,7 @@ describe("the sample manifests", () => {
   });
 
   it("reads the three tiers exactly", () => {
-    const [balancer] = soleApplication(readFixture("three-tier-webapp.yaml")).resources;
+    const [balancer] = soleApplication(readExample("three-tier-webapp.yaml")).resources;
     expect(balancer).toMatchObject({
       resource: "web-tier-lb",
       cpu: 2,

@@ -13,14 +13,14 @@ describe("the schemas in config/", () => {
   });
 
   it.each([
-    "three-tier-webapp",
-    "mixed-os-environment",
-    "microservices-stack",
-    "manifests/patterns-naming",
-    "manifests/patterns-database",
+    "config/examples/three-tier-webapp",
+    "config/examples/mixed-os-environment",
+    "config/examples/microservices-stack",
+    "test/fixtures/manifests/patterns-naming",
+    "test/fixtures/manifests/patterns-database",
   ])("accept %s.yaml by themselves", (name) => {
     const validate = new Ajv({ strict: false }).compile(JSON.parse(read("config/manifest.schema.json")) as object);
-    for (const document of parseAllDocuments(read(`test/fixtures/${name}.yaml`), { merge: true })) {
+    for (const document of parseAllDocuments(read(`${name}.yaml`), { merge: true })) {
       if (document.contents === null) continue;
       const value: unknown = document.toJS();
       if (value !== null) expect(validate(value), JSON.stringify(validate.errors)).toBe(true);
