@@ -28,7 +28,8 @@ function isOnPath(command) {
 
 function checkNode() {
   const [major, minor] = process.versions.node.split(".").map(Number);
-  if (major < 20 || (major === 20 && minor < 19)) fail(`Node ${process.versions.node} is too old: 20.19 or newer is needed.`);
+  if (major < 20 || (major === 20 && minor < 19))
+    fail(`Node ${process.versions.node} is too old: 20.19 or newer is needed.`);
 }
 
 /** True when node_modules holds what package-lock.json names: npm writes its own copy of the lock file last. */
@@ -37,7 +38,9 @@ function packagesAreCurrent() {
   if (!existsSync(marker)) return false;
   const wanted = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8")).packages;
   const found = JSON.parse(readFileSync(marker, "utf8")).packages;
-  return Object.entries(wanted).every(([path, entry]) => path === "" || entry.optional || found[path]?.version === entry.version);
+  return Object.entries(wanted).every(
+    ([path, entry]) => path === "" || entry.optional || found[path]?.version === entry.version,
+  );
 }
 
 function ensurePackages() {
@@ -71,13 +74,15 @@ function ensureRedis() {
     return run(command, rest, { env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" } });
   };
   const install = ["install", "-y", "-qq", "--no-install-recommends", "redis-server"];
-  if (!apt(...install) && !(apt("update", "-qq") && apt(...install))) fail(`apt-get could not install redis-server; ${help}.`);
+  if (!apt(...install) && !(apt("update", "-qq") && apt(...install)))
+    fail(`apt-get could not install redis-server; ${help}.`);
 }
 
 function checkGit() {
   if (!isOnPath("git")) fail("git is not on PATH; install it and run this again.");
   const [, major, minor] = /(\d+)\.(\d+)/.exec(execFileSync("git", ["--version"], { encoding: "utf8" })) ?? [];
-  if (Number(major) < 2 || (Number(major) === 2 && Number(minor) < 38)) fail(`git ${major}.${minor} is too old: 2.38 or newer is needed.`);
+  if (Number(major) < 2 || (Number(major) === 2 && Number(minor) < 38))
+    fail(`git ${major}.${minor} is too old: 2.38 or newer is needed.`);
 }
 
 checkNode();
