@@ -1,4 +1,5 @@
 import { WatcherError } from "../../lib/errors.ts";
+import type { Turns } from "../../lib/turns.ts";
 import type { AssetStore } from "../../ports/asset-store.ts";
 import type { ChangeContext } from "../../ports/hypervisor.ts";
 import type { HypercoreClient } from "./client.ts";
@@ -16,6 +17,9 @@ export interface ClusterAccess {
   readonly timeouts: HypercoreTimeouts;
   readonly assets: AssetStore;
   readonly log: Log;
+  /** Images (uuid) the cluster refused to attach to several VMs at once; these then take turns. */
+  readonly crowdedImages: Set<string>;
+  readonly turns: Turns;
 }
 
 export async function listVms(access: ClusterAccess, signal: AbortSignal): Promise<VirDomain[]> {

@@ -1,13 +1,13 @@
 import { WatcherError } from "../../lib/errors.ts";
 import type { DesiredDisk } from "../../fleet/desired-state.ts";
 import type { ChangeContext } from "../../ports/hypervisor.ts";
-import type { ClusterAccess } from "./access.ts";
+import { type ClusterAccess, interruptible } from "./access.ts";
 import { deviceAt, wireDiskTypes } from "./disks.ts";
 import type { ReadyImage } from "./images.ts";
 import type { SlotPlace } from "./ownership-tags.ts";
-import { changeVm } from "./perform.ts";
+import { type Step, changeVm } from "./perform.ts";
 import type { ReadyIso } from "./transfer.ts";
-import type { BlockDevice, VirDomain } from "./wire.ts";
+import type { BlockDevice, ChangeReply, VirDomain } from "./wire.ts";
 
 /** What a disk is filled with: an image to copy, an ISO to insert, or nothing. */
 export type Medium = { readonly image: ReadyImage } | { readonly iso: ReadyIso } | undefined;
@@ -26,23 +26,54 @@ export async function addDisk(
 ): Promise<VirDomain> {
   const before = new Set(vm.blockDevs.map(({ uuid }) => uuid));
   const wantedBytes = capacityOf(vm, disk, medium);
-  const changed = await changeVm(
-    access,
-    vm.uuid,
-    {
-      needsRoom: true,
-      what: `add disk "${disk.name}" to ${vm.name}`,
-      send: (signal) => {
-        const [path, body] = addBody(vm, disk, place, medium, wantedBytes);
-        return access.client.change("POST", path, body, signal);
-      },
-      done: (seen) => isNew(deviceAt(seen, disk, place), before),
+  const step: Step = {
+    needsRoom: true,
+    what: `add disk "${disk.name}" to ${vm.name}`,
+    send: (signal) => {
+      const [path, body] = addBody(vm, disk, place, medium, wantedBytes);
+      return access.client.change("POST", path, body, signal);
     },
-    context,
-  );
+    done: (seen) => isNew(deviceAt(seen, disk, place), before),
+  };
+  const changed =
+    medium !== undefined && "image" in medium
+      ? await attachInTurn(access, vm, step, medium.image, context)
+      : await changeVm(access, vm.uuid, step, context);
   const device = deviceAt(changed, disk, place);
   if (device === undefined || disk.type === "ide_cdrom" || device.capacityBytes >= wantedBytes) return changed;
   return growDisk(access, changed, device, disk, wantedBytes, context);
+}
+
+/**
+ * Whether one image can be attached to several VMs at once is documented nowhere. A cluster that refuses it once gets
+ * the attachments of that image one after another from then on, in place of refusals and pauses.
+ */
+async function attachInTurn(
+  access: ClusterAccess,
+  vm: VirDomain,
+  step: Step,
+  image: ReadyImage,
+  context: ChangeContext,
+): Promise<VirDomain> {
+  let leave: (() => void) | undefined;
+  const send = async (signal: AbortSignal): Promise<ChangeReply> => {
+    if (leave === undefined && access.crowdedImages.has(image.uuid)) {
+      leave = await interruptible(context, (waiting) => access.turns.enter(image.uuid, waiting));
+      // The wait may have outlasted the right to write.
+      context.beforeChange();
+    }
+    try {
+      return await step.send(signal);
+    } catch (error) {
+      if (error instanceof WatcherError && error.code === "cluster-busy") access.crowdedImages.add(image.uuid);
+      throw error;
+    }
+  };
+  try {
+    return await changeVm(access, vm.uuid, { ...step, send }, context);
+  } finally {
+    leave?.();
+  }
 }
 
 function isNew(device: BlockDevice | undefined, before: ReadonlySet<string>): boolean {

@@ -1,4 +1,5 @@
 import { WatcherError } from "../../lib/errors.ts";
+import { Turns } from "../../lib/turns.ts";
 import { SharedWork } from "../../lib/shared-work.ts";
 import type { DesiredVirdomain } from "../../fleet/desired-state.ts";
 import type { LiveState, LiveVirdomain, OwnershipMark } from "../../plan/live-state.ts";
@@ -29,6 +30,8 @@ export async function openHypercore(options: HypercoreOptions): Promise<Hypervis
     timeouts,
     assets: options.assets,
     log: options.log ?? (() => {}),
+    crowdedImages: new Set(),
+    turns: new Turns(),
   };
   return new HypercoreDriver(access, options);
 }
