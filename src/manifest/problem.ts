@@ -1,3 +1,5 @@
+import { compareText } from "../lib/compare.ts";
+
 /** Where something stands in a file of the repository. Lines and columns count from 1. */
 export interface Position {
   readonly file: string;
@@ -41,8 +43,4 @@ export function compareProblems(a: Problem, b: Problem): number {
     compareText(a.path, b.path) ||
     compareText(a.message, b.message)
   );
-}
-
-function compareText(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }

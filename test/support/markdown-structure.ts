@@ -12,8 +12,7 @@ export function checkMarkdown(markdown: string): readonly string[] {
   let open = 0;
   if (!/^<!-- kraken-gitops:plan:[^<>]* -->$/.test(lines[0] ?? "")) findings.push("the first line is not the marker");
   for (const line of lines.slice(1)) {
-    if (/[\p{Cc}\p{Bidi_Control}]/u.test(line))
-      findings.push(`unsafe character: ${line}`);
+    if (/[\p{Cc}\p{Bidi_Control}]/u.test(line)) findings.push(`unsafe character: ${line}`);
     const ticks = /^`{3,}/.exec(line)?.[0];
     if (fence !== undefined) {
       if (ticks !== undefined && ticks.length >= fence.length && /^`+\s*$/.test(line)) fence = undefined;

@@ -10,11 +10,25 @@ export const gibibyte = 1024 ** 3;
 /** Traits with one change of each cost, so that tables can tell them apart. */
 export const traits: PlatformTraits = {
   driver: "hypercore",
-  rebootFor: new Set(["cpu", "memory", "boot-order", "nic-add", "nic-remove", "nic-network", "nic-type", "disk-remove", "disk-replace", "cdrom-add", "cdrom-remove"]),
+  rebootFor: new Set([
+    "cpu",
+    "memory",
+    "boot-order",
+    "nic-add",
+    "nic-remove",
+    "nic-network",
+    "nic-type",
+    "disk-remove",
+    "disk-replace",
+    "cdrom-add",
+    "cdrom-remove",
+  ]),
 };
 
 /** A desired VM with one system disk and one NIC; `changes` replaces what a case is about. */
-export function desiredVirdomain(changes: Partial<DesiredVirdomain> & { readonly resource?: string } = {}): DesiredVirdomain {
+export function desiredVirdomain(
+  changes: Partial<DesiredVirdomain> & { readonly resource?: string } = {},
+): DesiredVirdomain {
   const { resource = "web", ...rest } = changes;
   return {
     identity: { repository: "fleet", application: "shop", resource, ordinal: 0 },
@@ -32,7 +46,13 @@ export function desiredVirdomain(changes: Partial<DesiredVirdomain> & { readonly
       {
         name: "system",
         type: "virtio_disk",
-        asset: { name: "ubuntu", type: "virtual_disk", format: "raw", url: "https://images.example/ubuntu.img", id: "a1b2c3d4e5f6" },
+        asset: {
+          name: "ubuntu",
+          type: "virtual_disk",
+          format: "raw",
+          url: "https://images.example/ubuntu.img",
+          id: "a1b2c3d4e5f6",
+        },
         capacityBytes: 30 * gibibyte,
         boot: 1,
       },

@@ -8,7 +8,8 @@ export async function waitFor<T>(
   for (;;) {
     const found = await look();
     if (found !== undefined) return found;
-    if (Date.now() > deadline) throw new Error(`waited ${timeoutMs} ms in vain for ${options.what}: ${(await options.describe?.()) ?? ""}`);
+    if (Date.now() > deadline)
+      throw new Error(`waited ${timeoutMs} ms in vain for ${options.what}: ${(await options.describe?.()) ?? ""}`);
     await new Promise((resolve) => setTimeout(resolve, 25));
   }
 }

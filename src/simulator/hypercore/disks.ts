@@ -1,4 +1,4 @@
-import type { EffectTable } from "./effects.ts";
+import type { EffectTable } from "./effect-table.ts";
 import { badRequest, notNow, TaskFailure } from "./refusal.ts";
 import { type ClusterState, unixSeconds } from "./state.ts";
 import { ensureRoom } from "./storage.ts";

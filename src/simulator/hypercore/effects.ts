@@ -5,19 +5,8 @@ import { powerEffects } from "./power.ts";
 import { snapshotEffects } from "./snapshots.ts";
 import type { ClusterState } from "./state.ts";
 import { virDomainEffects } from "./virdomains.ts";
-import type { Work, WorkKind, WorkOf } from "./work.ts";
-
-/** What one kind of work does to the cluster. Each step throws TaskFailure when the cluster cannot do it. */
-export interface Effect<K extends WorkKind> {
-  /** When the task starts RUNNING: half-done states that others may see. */
-  readonly begin?: (state: ClusterState, work: WorkOf<K>) => void;
-  /** When the task completes. */
-  readonly finish: (state: ClusterState, work: WorkOf<K>) => void;
-  /** When it fails: takes back what `begin` showed. */
-  readonly undo?: (state: ClusterState, work: WorkOf<K>) => void;
-}
-
-export type EffectTable = { readonly [K in WorkKind]: Effect<K> };
+import type { Effect, EffectTable } from "./effect-table.ts";
+import type { Work, WorkKind } from "./work.ts";
 
 /** The effects of all work on one cluster. */
 export class Effects {

@@ -1,4 +1,4 @@
-import type { EffectTable } from "./effects.ts";
+import type { EffectTable } from "./effect-table.ts";
 import { notNow, TaskFailure } from "./refusal.ts";
 import type { ClusterState } from "./state.ts";
 import type { NetDevice, VirDomain } from "./wire.ts";

@@ -1,4 +1,4 @@
-import type { EffectTable } from "./effects.ts";
+import type { EffectTable } from "./effect-table.ts";
 import { bootGuest, listensToAcpi, schedule, switchOff } from "./guests.ts";
 import { badRequest, notNow, TaskFailure } from "./refusal.ts";
 import type { ClusterState } from "./state.ts";

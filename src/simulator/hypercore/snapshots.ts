@@ -1,4 +1,4 @@
-import type { EffectTable } from "./effects.ts";
+import type { EffectTable } from "./effect-table.ts";
 import { TaskFailure } from "./refusal.ts";
 import { type ClusterState, unixSeconds } from "./state.ts";
 import type { WorkOf } from "./work.ts";

@@ -1,6 +1,6 @@
 import { machineTypes } from "./contract.ts";
 import { addClusterCd, addDisk } from "./disks.ts";
-import type { EffectTable } from "./effects.ts";
+import type { EffectTable } from "./effect-table.ts";
 import { buildNic } from "./nics.ts";
 import { badRequest, notNow, TaskFailure } from "./refusal.ts";
 import { type ClusterState, unixSeconds } from "./state.ts";

@@ -1,0 +1,128 @@
+import { type DesiredVirdomain, identityKey, type Target } from "../fleet/desired-state.ts";
+import { contentHash } from "../lib/canonical-json.ts";
+import { describeCreation } from "./diff-virdomain.ts";
+import type { LiveVirdomain } from "./live-state.ts";
+import {
+  type Change,
+  type Disruption,
+  disruptionOrder,
+  type Notice,
+  type Operation,
+  type OperationKind,
+} from "./plan.ts";
+
+/** A VM that is to come into being, or whose creation is to go on. */
+export function createOperation(
+  target: Target,
+  desired: DesiredVirdomain,
+  half: LiveVirdomain | undefined,
+  notices: readonly Notice[],
+): Operation {
+  const disks = desired.disks
+    .filter((disk) => disk.type !== "ide_cdrom")
+    .map(({ name, capacityBytes }) => ({ name, capacityBytes }));
+  return operation("create", target, desired, half, describeCreation(desired), notices, disks);
+}
+
+/** What brings an existing VM to what is desired; undefined when there is nothing to do. */
+export function changeOperation(
+  target: Target,
+  desired: DesiredVirdomain,
+  live: LiveVirdomain,
+  changes: readonly Change[],
+  notices: readonly Notice[],
+  adopt: boolean,
+): Operation | undefined {
+  if (changes.length === 0 && !adopt) return undefined;
+  const onlyDrift = changes.length > 0 && changes.every((change) => change.origin === "drift");
+  if (onlyDrift && desired.policy.drift === "report" && !adopt) return undefined;
+  const rebuild = changes.some((change) => change.disruption === "rebuild");
+  const onlyPower = !adopt && changes.every((change) => change.kind === "power");
+  const kind: OperationKind = rebuild
+    ? "replace"
+    : onlyPower
+      ? desired.state === "running"
+        ? "start"
+        : "stop"
+      : "update";
+  const disks = rebuild ? namedDisks(live) : [];
+  const planned = operation(kind, target, desired, live, changes, notices, disks);
+  return { ...planned, adopt };
+}
+
+function operation(
+  kind: OperationKind,
+  target: { readonly cluster: string; readonly application: string; readonly deployment: string | undefined },
+  desired: DesiredVirdomain,
+  live: LiveVirdomain | undefined,
+  changes: readonly Change[],
+  notices: readonly Notice[],
+  disks: Operation["disks"],
+): Operation {
+  return {
+    id: operationId(target.cluster, identityKey(desired.identity), kind),
+    kind,
+    cluster: target.cluster,
+    application: target.application,
+    deployment: target.deployment,
+    identity: desired.identity,
+    virdomain: desired.name,
+    virdomainId: live?.id,
+    changes,
+    notices,
+    disruption: worstDisruption(kind, changes),
+    adopt: false,
+    step: desired.step,
+    fingerprint: live === undefined ? "" : liveFingerprint(live),
+    disks,
+  };
+}
+
+function operationId(cluster: string, key: string, kind: OperationKind): string {
+  return contentHash({ cluster, key, kind }, 16);
+}
+
+/** Hash of the facts a plan rests on; what changes by itself (addresses, agent, busy) is left out. */
+export function liveFingerprint(live: LiveVirdomain): string {
+  const { busy: _busy, guestAgent: _agent, nics, ...facts } = live;
+  return contentHash({ ...facts, nics: nics.map(({ addresses: _addresses, ...nic }) => nic) }, 16);
+}
+
+function worstDisruption(kind: OperationKind, changes: readonly Change[]): Disruption {
+  if (kind === "delete" || kind === "replace") return "data-loss";
+  return disruptionOrder.findLast((disruption) => changes.some((change) => change.disruption === disruption)) ?? "live";
+}
+
+function namedDisks(live: LiveVirdomain): Operation["disks"] {
+  return live.disks
+    .filter((disk) => disk.type !== "ide_cdrom")
+    .map((disk) => ({ name: disk.name ?? disk.id, capacityBytes: disk.capacityBytes }));
+}
+
+/** A VM that goes, with its disks. */
+export function deleteOperation(
+  cluster: string,
+  live: LiveVirdomain,
+  deployment: string | undefined,
+  step: number,
+): Operation {
+  const identity = live.mark?.identity;
+  if (identity === undefined) throw new Error("only a marked VM can be planned for deletion");
+  return {
+    id: operationId(cluster, `${identityKey(identity)}@${live.id}`, "delete"),
+    kind: "delete",
+    cluster,
+    application: identity.application,
+    deployment,
+    identity,
+    virdomain: live.name,
+    virdomainId: live.id,
+    changes: [],
+    notices: [],
+    disruption: "data-loss",
+    adopt: false,
+    step,
+    fingerprint: liveFingerprint(live),
+    disks: namedDisks(live),
+  };
+}
