@@ -33,6 +33,8 @@ export interface PlanOptions extends GlobalOptions {
 
 /** What would be done now. Changes nothing anywhere. Exit code 2 when there is something to do, 1 when it cannot be planned. */
 export async function planCommand(options: PlanOptions): Promise<ExitCode> {
+  if (options.markdown === true && options.json === true)
+    throw new WatcherError("usage", "give --markdown or --json, not both");
   const config = await settingsIfAny(options);
   const progress = progressLine();
   const log = createLog({ level: "silent", format: "json", fd: 2 });

@@ -121,7 +121,7 @@ function addReviewing(program: Command, settle: Settle): void {
     .option("--offline", "reach no cluster: compare with the last commit")
     .option("--repository <name>", "which configured repository")
     .option("--revision <commit>", "plan this commit instead of the branch's tip")
-    .addOption(new Option("--markdown", "as a pull-request comment").conflicts("json"))
+    .option("--markdown", "as a pull-request comment")
     .addHelpText(
       "after",
       "\nExamples:\n  kraken-gitops plan\n  kraken-gitops plan --path manifests/ --offline   # a pre-commit check\n  kraken-gitops plan --json | jq .operations",

@@ -14,9 +14,11 @@ export function complain(text: string): void {
 /** A reader that has seen enough (`| head -1`) closes the pipe: that is no error of ours, and nobody is left to tell. */
 export function surviveClosedOutput(): void {
   for (const stream of [process.stdout, process.stderr])
-    stream.on("error", (error: NodeJS.ErrnoException) => {
-      if (error.code !== "EPIPE") throw error;
-    });
+    if (!stream.listeners("error").includes(ignoreClosedPipe)) stream.on("error", ignoreClosedPipe);
+}
+
+function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
+  if (error.code !== "EPIPE") throw error;
 }
 
 /** `1 cluster`, `2 clusters`. */

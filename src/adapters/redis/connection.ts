@@ -120,6 +120,11 @@ const serverTrouble =
 const connectionTrouble =
   /Connection is closed|max retries per request|Command timed out|Command aborted|writeable|Socket closed|connect ETIMEDOUT|ECONN|ENOENT|EPIPE|ENOTFOUND|EAI_AGAIN|certificate|WRONG_VERSION_NUMBER/i;
 
+/** ioredis explains this one by an option of its own, which tells an operator nothing. */
+function inWords(message: string): string {
+  return /max retries per request/.test(message) ? "it cannot be connected to" : message;
+}
+
 /** The error of a Redis call for people: `redis-unavailable` with the address when Redis is the trouble, unchanged for a bug. */
 export function toRedisError(error: unknown, address: string): unknown {
   if (error instanceof WatcherError || !(error instanceof Error)) return error;
@@ -128,9 +133,7 @@ export function toRedisError(error: unknown, address: string): unknown {
   const advice = credentials ? "check redis.passwordFile and the user in redis.url" : "check that it runs";
   return new WatcherError(
     "redis-unavailable",
-    `redis at ${address} does not answer as it should: ${error.message}; ${advice}`,
-    {
-      cause: error,
-    },
+    `redis at ${address} does not answer as it should: ${inWords(error.message)}; ${advice}`,
+    { cause: error },
   );
 }
