@@ -4,8 +4,10 @@ import type { Forge } from "../ports/forge.ts";
 import type { DeliveryJob, JobAnswer } from "../ports/job-queue.ts";
 import type { StoredOutboxEntry } from "../ports/state-store.ts";
 import type { Engine } from "./engine.ts";
+import { keepLease } from "./keep-lease.ts";
 
-const leaseMs = 60_000;
+/** How long messages wait after the process that delivered them was killed. */
+const leaseMs = 10_000;
 const batch = 200;
 /** Tries of one message that the forge refuses for its content, before it is given up so that others get through. */
 const maxRefusals = 5;
@@ -83,12 +85,13 @@ export function createCourier(engine: Engine): Courier {
     async deliver(job, signal) {
       const lease = await engine.store.acquireLease(`outbox/${job.repository}`, leaseMs);
       if (lease === undefined) return { kind: "again", inMs: 250 };
-      const renewal = setInterval(() => void lease.renew().catch(() => undefined), leaseMs / 3);
+      await using kept = keepLease(lease, leaseMs, engine.clock);
       try {
-        return await deliverAll(job.repository, signal);
-      } finally {
-        clearInterval(renewal);
-        await lease.release();
+        return await deliverAll(job.repository, AbortSignal.any([signal, kept.lost]));
+      } catch (error) {
+        // Whoever holds the lease now goes on; what is on its way twice is recognised by reading before writing.
+        if (!kept.lost.aborted || signal.aborted) throw error;
+        return { kind: "again", inMs: 250 };
       }
     },
   };

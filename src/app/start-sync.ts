@@ -1,3 +1,4 @@
+import { WatcherError } from "../lib/errors.ts";
 import { buildPlan } from "../plan/build-plan.ts";
 import { readApprovals } from "../plan/deletion-rules.ts";
 import type { Plan } from "../plan/plan.ts";
@@ -50,7 +51,9 @@ export async function startSync(
   const passes = record.clusters.map((cluster) => firstPass(cluster, plan, record, engine.clock.now()));
   const place = { repository: name, prefix: engine.config().statusPrefix, context: "sync" as const };
   const first = statusEntry(place, record.revision, "first", "pending", pendingText(plan, passes));
-  await engine.store.createSync(record, passes, [...supersededEntries(place, record.commits, record.revision), first]);
+  const entries = [...supersededEntries(place, record.commits, record.revision), first];
+  if (!(await engine.store.createSync(record, passes, entries, { syncId: request.branch.currentSync })))
+    throw new WatcherError("lease-lost", "another process started a sync of this branch meanwhile");
   engine.log.info(
     {
       repository: name,

@@ -1,12 +1,14 @@
 import { messageOf, WatcherError } from "../lib/errors.ts";
-import type { BranchRecord, Lease } from "../ports/state-store.ts";
+import type { BranchRecord } from "../ports/state-store.ts";
 import type { SyncRecord } from "../sync/sync-record.ts";
 import type { Engine, Repository } from "./engine.ts";
+import { type KeptLease, keepLease } from "./keep-lease.ts";
 import { supersededEntries } from "./messages.ts";
 import { planPullRequests } from "./plan-pull-requests.ts";
 import { startSync } from "./start-sync.ts";
 
-const leaseMs = 30_000;
+/** How long a repository goes unwatched after its watcher was killed. */
+const leaseMs = 10_000;
 /** Between looks at wishes of people (`sync`) while waiting for the next poll. */
 const lookMs = 1_000;
 /** Commits of one push that get a status of their own; older ones of the same push do not. */
@@ -22,20 +24,18 @@ const longestBackoffMs = 300_000;
 export async function watchRepository(engine: Engine, name: string, signal: AbortSignal): Promise<void> {
   const log = engine.log.child({ repository: name });
   const review = createReviewer(engine, name, signal);
-  let lease: Lease | undefined;
+  let tenure: KeptLease | undefined;
   let failures = 0;
-  const renewal = setInterval(() => void renewLease(), leaseMs / 3);
-  const renewLease = async (): Promise<void> => {
-    if (lease !== undefined && !(await lease.renew().catch(() => false))) lease = undefined;
-  };
+  let standsBy = false;
   try {
     while (!signal.aborted) {
       try {
-        lease ??= await engine.store.acquireLease(`watch/${name}`, leaseMs);
-        if (lease !== undefined) {
-          await poll(engine, name, signal);
+        tenure = tenure?.lost.aborted === false ? tenure : await takeOffice(engine, name);
+        if (tenure !== undefined) {
+          await poll(engine, name, AbortSignal.any([signal, tenure.lost]));
           review.begin();
-        }
+        } else if (!standsBy) log.info({}, "another process watches this repository, standing by");
+        standsBy = tenure === undefined;
         failures = 0;
       } catch (error) {
         if (signal.aborted) break;
@@ -46,10 +46,15 @@ export async function watchRepository(engine: Engine, name: string, signal: Abor
       await waitForNextPoll(engine, name, failures, signal);
     }
   } finally {
-    clearInterval(renewal);
     await review.ended();
-    await lease?.release().catch(() => undefined);
+    await tenure?.[Symbol.asyncDispose]();
   }
+}
+
+/** One process at a time watches a repository; undefined while it is another one. */
+async function takeOffice(engine: Engine, name: string): Promise<KeptLease | undefined> {
+  const lease = await engine.store.acquireLease(`watch/${name}`, leaseMs);
+  return lease === undefined ? undefined : keepLease(lease, leaseMs, engine.clock);
 }
 
 /**
@@ -135,7 +140,8 @@ async function takeRevision(
   const predecessors = await supersede(engine, branch, tip);
   await quiesce(engine, predecessors, signal);
   const everything = wish || branch.currentSync === undefined;
-  const current = await engine.store.readBranch(name);
+  // `synced` may have moved since; what is replaced is the sync that was looked at and superseded above.
+  const current = { ...(await engine.store.readBranch(name)), currentSync: branch.currentSync };
   await startSync(engine, repository, { revision: tip, branch: current, rewritten, everything, predecessors }, signal);
 }
 

@@ -25,8 +25,15 @@ export interface StateStore extends AsyncDisposable {
   /**
    * Atomic. Stores a sync with its first passes and makes it the branch's current one; entries go to the outbox. Its
    * targets are `inMotion` from here on: whatever comes next must look at them again, even a return to what was before.
+   * With `replaces` only while that one is current, so that a watcher which slept through its lease starts nothing.
+   * Answers whether the sync is there.
    */
-  createSync(record: SyncRecord, passes: readonly ClusterPass[], entries: readonly OutboxEntry[]): Promise<void>;
+  createSync(
+    record: SyncRecord,
+    passes: readonly ClusterPass[],
+    entries: readonly OutboxEntry[],
+    replaces?: { readonly syncId: string | undefined },
+  ): Promise<boolean>;
   readSync(id: string): Promise<{ readonly record: SyncRecord; readonly state: SyncState } | undefined>;
   readSyncStates(ids: readonly string[]): Promise<readonly (SyncState | undefined)[]>;
   /** Atomic. Only a running sync can be superseded; answers whether this call did it. */

@@ -235,6 +235,18 @@ export function stateStoreContract(open: () => Promise<StateStore>): void {
       expect(await store.readSync("unknown")).toBeUndefined();
       expect(await store.supersedeSync("unknown", "x", [])).toBe(false);
     });
+
+    check("starts a sync only in place of the one it was planned after", async (store, repository) => {
+      const first = await running(store, repository);
+      const stale = syncRecord(repository, { revision: "b".repeat(40) });
+      expect(await store.createSync(stale, [pass], [], { syncId: undefined })).toBe(false);
+      expect(await store.readSync(stale.id)).toBeUndefined();
+      expect((await store.readBranch(repository)).currentSync).toBe(first.id);
+      const next = syncRecord(repository, { revision: "c".repeat(40) });
+      expect(await store.createSync(next, [pass], [], { syncId: first.id })).toBe(true);
+      expect(await store.createSync(next, [pass], [], { syncId: first.id })).toBe(true);
+      expect((await store.readBranch(repository)).currentSync).toBe(next.id);
+    });
   });
 
   describe("passes and outcomes", () => {

@@ -11,9 +11,12 @@ import type {
 import type { Log } from "../../ports/log.ts";
 import type { RedisConnection } from "./connection.ts";
 
-/** A job whose process died is taken up again when its lock ends: after 10 to 20 seconds. */
-const lockMs = 10_000;
-const stalledCheckMs = 5_000;
+/**
+ * A job whose process died is taken up again when its lock ends: after 5 to 8 seconds. Two processes with one job do no
+ * harm (the operation gate keeps the second one out), so a short lock costs nothing but a look.
+ */
+const lockMs = 6_000;
+const stalledCheckMs = 2_000;
 /** Waiting in Redis for a job: new jobs end the wait at once, so this only bounds how long a broken connection goes unseen. */
 const blockSeconds = 5;
 const longestBackoffMs = 30_000;

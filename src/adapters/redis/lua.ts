@@ -83,8 +83,9 @@ return 1`);
 
 /** KEYS branch, sync, passes, rounds, applied; ARGV prefix, id, revision, record, state, {passes, targets, moving, entries}. */
 export const createSync = script(`${appendOutbox}
-if redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
+if redis.call('EXISTS', KEYS[2]) == 1 then return 1 end
 local given = cjson.decode(ARGV[6])
+if given.replaces and given.replaces ~= (redis.call('HGET', KEYS[1], 'currentSync') or '') then return 0 end
 redis.call('HSET', KEYS[2], 'kind', 'running', 'record', ARGV[4], 'state', ARGV[5])
 for _, pass in ipairs(given.passes) do
   redis.call('HSET', KEYS[4], pass[1], pass[2])

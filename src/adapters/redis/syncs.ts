@@ -39,8 +39,8 @@ export function syncs({ keys, run, ask }: StoreClient): SyncPart {
   const records = new Map<string, SyncRecord>();
   const passes = new Map<string, { readonly version: string; readonly pass: ClusterPass }>();
   return {
-    async createSync(record, passes, entries) {
-      await run(
+    async createSync(record, passes, entries, replaces) {
+      const created = await run(
         createSync,
         [
           keys.branch(record.repository),
@@ -64,9 +64,11 @@ export function syncs({ keys, run, ask }: StoreClient): SyncPart {
               atMs: record.startedAtMs,
             } satisfies AppliedTarget),
             entries: scriptEntries(entries),
+            ...(replaces === undefined ? {} : { replaces: replaces.syncId ?? "" }),
           }),
         ],
       );
+      return created === 1;
     },
 
     readSync,
