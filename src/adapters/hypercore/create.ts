@@ -10,6 +10,7 @@ import { nicBody } from "./nics.ts";
 import { formatMark, ownerText, parseMark } from "./ownership-tags.ts";
 import { pause, poll } from "./pause.ts";
 import { resume } from "./resume.ts";
+import { isActive } from "./task-tag.ts";
 import { toMachineType } from "./to-virdomain.ts";
 import type { ChangeReply, VirDomain } from "./wire.ts";
 
@@ -42,6 +43,8 @@ function bornDifferently(vm: VirDomain, { mark, desired }: Convergence): boolean
 async function findOurs({ access, mark, context }: Convergence): Promise<VirDomain | undefined> {
   const owner = ownerText(mark);
   const ours = (await listVms(access, context.signal)).filter((vm) => {
+    // Taking marks apart costs more than reading past them, and a cluster has many.
+    if (!vm.tags.includes(owner)) return false;
     const found = vm.sourceVirDomainUUID === "" ? parseMark(vm.tags, vm.uuid).mark : undefined;
     return found !== undefined && ownerText(found) === owner;
   });
@@ -103,7 +106,8 @@ async function awaitCreated(run: Convergence, reply: ChangeReply): Promise<VirDo
   const created = await poll(outcome.kind === "complete" ? access.timeouts.verifyMs : 0, context.signal, async () =>
     reply.createdUUID === "" ? findOurs(run) : findVm(access, reply.createdUUID, context.signal),
   );
-  if (created !== undefined) return getIdleVm(access, created.uuid, context.signal);
+  if (created !== undefined)
+    return isActive(created.latestTask) ? getIdleVm(access, created.uuid, context.signal) : created;
   if (outcome.kind !== "complete")
     throw await taskFailed(
       access,

@@ -34,10 +34,14 @@ export async function startVm(access: ClusterAccess, uuid: string, context: Chan
 }
 
 /** A guest on its way down can neither be started nor asked anything; it is awaited first. */
-async function settleShutdown(access: ClusterAccess, uuid: string, signal: AbortSignal): Promise<void> {
-  await poll(access.timeouts.startMs, signal, async () => {
+async function settleShutdown(
+  access: ClusterAccess,
+  uuid: string,
+  signal: AbortSignal,
+): Promise<VirDomain | undefined> {
+  return poll(access.timeouts.startMs, signal, async () => {
     const vm = await getVm(access, uuid, signal);
-    return vm.state === "SHUTDOWN" ? undefined : true;
+    return vm.state === "SHUTDOWN" ? undefined : vm;
   });
 }
 
