@@ -83,7 +83,9 @@ async function checkFolder(folder: string): Promise<string> {
 
 async function checkMirror(to: string): Promise<string> {
   if (!to.startsWith("file://")) return to;
-  await access(fileURLToPath(to), constants.R_OK);
+  await access(fileURLToPath(to), constants.R_OK).catch(() =>
+    Promise.reject(new Error(`${to} cannot be read: check that the folder exists and that this user may read it`)),
+  );
   return `${to} can be read`;
 }
 
