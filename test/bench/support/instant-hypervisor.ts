@@ -1,0 +1,39 @@
+import { hypercoreTraits } from "../../../src/adapters/hypercore/traits.ts";
+import { assumeApplied } from "../../../src/plan/assume-applied.ts";
+import type { LiveVirdomain } from "../../../src/plan/live-state.ts";
+import type { Hypervisor } from "../../../src/ports/hypervisor.ts";
+
+/** A cluster whose every call is over at once, so that what is left is the engine's own time. For this one row only. */
+export function instantHypervisor(cluster: string): Hypervisor {
+  const virdomains = new Map<string, LiveVirdomain>();
+  const change = (id: string, power: LiveVirdomain["power"]): Promise<void> => {
+    const virdomain = virdomains.get(id);
+    if (virdomain !== undefined) virdomains.set(id, { ...virdomain, power });
+    return Promise.resolve();
+  };
+  return {
+    cluster,
+    traits: hypercoreTraits,
+    readLiveState: () => Promise.resolve({ cluster, virdomains: [...virdomains.values()] }),
+    findVirdomain: (id) => Promise.resolve(virdomains.get(id)),
+    ensureReady: () => Promise.resolve(),
+    create(desired, mark) {
+      const virdomain: LiveVirdomain = {
+        ...assumeApplied(desired, mark.instance, mark.revision),
+        mark: { ...mark, building: false },
+        power: "shutoff",
+      };
+      virdomains.set(virdomain.id, virdomain);
+      return Promise.resolve(virdomain);
+    },
+    update: (live) => Promise.resolve(live),
+    start: (id) => change(id, "running"),
+    stop: (id) => change(id, "shutoff"),
+    delete(live) {
+      virdomains.delete(live.id);
+      return Promise.resolve();
+    },
+    check: () => Promise.resolve([]),
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
