@@ -6,7 +6,7 @@ import type { ClusterPass, ClusterResult, OperationOutcome, SyncRecord } from ".
 import type { AdvanceJob, JobAnswer } from "../ports/job-queue.ts";
 import type { Engine } from "./engine.ts";
 import { finishSyncIfDone } from "./finish-sync.ts";
-import { loadRevision } from "./load-revision.ts";
+import { fetchRevision } from "./load-revision.ts";
 import { statusEntry } from "./messages.ts";
 import { readClusters } from "./read-clusters.ts";
 
@@ -81,11 +81,11 @@ async function planAgain(
 /** The same planning as at the beginning, for one cluster: live state is read anew. */
 async function planOneCluster(engine: Engine, record: SyncRecord, cluster: string, signal: AbortSignal): Promise<Plan> {
   const repository = await engine.repository(record.repository);
-  const { desired } = await loadRevision(engine, repository, record.revision, signal);
+  const { desired } = await fetchRevision(engine, repository, record.revision, signal);
   const base =
     record.baseRevision === undefined
       ? undefined
-      : await loadRevision(engine, repository, record.baseRevision, signal).catch(() => undefined);
+      : await fetchRevision(engine, repository, record.baseRevision, signal).catch(() => undefined);
   const { live, held } = await readClusters(engine, [cluster], signal);
   return buildPlan({
     instance: engine.config().instance,

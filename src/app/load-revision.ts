@@ -13,6 +13,17 @@ export function loadRevision(
   return repository.manifests.load(treeish, fleetSettings(engine.config(), repository), signal);
 }
 
+/** The same for a commit of a repository's branch that this process may not have seen yet: fetched where it is missing. */
+export async function fetchRevision(
+  engine: Pick<Engine, "config">,
+  repository: Repository,
+  revision: string,
+  signal: AbortSignal,
+): Promise<LoadedManifests> {
+  await repository.git.ensureRevisions([{ revision, ref: `refs/heads/${repository.config.branch}` }], signal);
+  return loadRevision(engine, repository, revision, signal);
+}
+
 type NamedRepository = { readonly config: { readonly name: string; readonly clusters: readonly string[] } };
 
 const known = new WeakMap<Config, WeakMap<NamedRepository["config"], FleetSettings>>();

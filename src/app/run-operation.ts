@@ -9,7 +9,7 @@ import type { OperationHold } from "../ports/state-store.ts";
 import { applyOperation } from "./apply-operation.ts";
 import type { Engine } from "./engine.ts";
 import { holdWatch } from "./hold-watch.ts";
-import { loadRevision } from "./load-revision.ts";
+import { fetchRevision } from "./load-revision.ts";
 
 const done: JobAnswer = { kind: "done" };
 /** How long an operation's hold on its VM outlives a killed worker. */
@@ -138,8 +138,7 @@ async function findDesired(
   const revision = operation.kind === "delete" ? record.baseRevision : record.revision;
   if (revision === undefined) return undefined;
   const repository = await engine.repository(record.repository);
-  await repository.git.ensureRevisions([{ revision, ref: `refs/heads/${record.branch}` }], signal);
-  const { desired } = await loadRevision(engine, repository, revision, signal);
+  const { desired } = await fetchRevision(engine, repository, revision, signal);
   const target = desired.targets.get(`${operation.cluster}/${operation.application}`);
   const key = identityKey(operation.identity);
   return target?.virdomains.find((virdomain) => identityKey(virdomain.identity) === key);

@@ -114,11 +114,22 @@ function parseReadiness(context: DocumentContext, path: Path, value: unknown): R
 function parseRollout(context: DocumentContext, path: Path, value: unknown): Rollout | undefined {
   if (value === undefined || value === null) return undefined;
   const rollout = asRecord(value);
+  reportWithoutEffect(context, path, "all clusters start at once");
   return {
     canary: names(rollout["canary"]),
     batch: parseBatch(context, [...path, "batch"], rollout["batch"]),
     pauseMs: context.duration([...path, "pause"], rollout["pause"]) ?? 0,
   };
+}
+
+/** Keys of the format that this version reads and does not carry out yet: nobody may rely on them unawares. */
+function reportWithoutEffect(context: DocumentContext, path: Path, instead: string): void {
+  context.report({
+    code: "without-effect",
+    severity: "warning",
+    path,
+    message: `has no effect in this version: ${instead}`,
+  });
 }
 
 function parseBatch(context: DocumentContext, path: Path, value: unknown): Rollout["batch"] {
@@ -134,6 +145,8 @@ function parseBatch(context: DocumentContext, path: Path, value: unknown): Rollo
 function parsePolicy(context: DocumentContext, path: Path, value: unknown): Policy {
   const policy = asRecord(value);
   const budget = asRecord(policy["deletionBudget"]);
+  if (policy["quarantine"] !== undefined)
+    reportWithoutEffect(context, [...path, "quarantine"], "a deleted VM is gone with its disks");
   return {
     drift: asWord(policy["drift"], ["correct", "report"], defaultPolicy.drift),
     cloudInit: asWord(policy["cloudInit"], ["ignore", "rebuild", "refuse"], defaultPolicy.cloudInit),

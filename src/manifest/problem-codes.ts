@@ -13,6 +13,7 @@ export const problemCodes = {
   "yaml-tag": "The YAML uses a tag; manifests are plain data.",
   "duplicate-key": "A key stands twice in one mapping.",
   "not-a-file": "The path is a symbolic link or a submodule, which are never followed.",
+  "folder-missing": "The configured folder does not exist at this revision.",
   // The envelope and the shape
   "unknown-type": "The document's type is none of ours.",
   "unknown-version": "The version of the format is not known.",
@@ -22,6 +23,7 @@ export const problemCodes = {
   "unknown-value": "The value is none of the allowed words.",
   "out-of-range": "The number is too small or too large.",
   "bad-format": "The text does not have the form it needs.",
+  "without-effect": "The key is read and has no effect in this version (a warning).",
   // Values
   "invalid-name": "The name is empty, too long, or holds characters names may not hold.",
   "invalid-quantity": "The size cannot be read, or its unit is ambiguous.",

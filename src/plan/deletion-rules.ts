@@ -29,21 +29,38 @@ export function judgeDeletions(input: DeletionInput): DeletionVerdict {
   const budget = budgetOf(losing, input);
   const names = losing.map((operation) => `${operation.cluster}/${operation.virdomain}`).sort();
   if (losing.length === 0)
-    return { losing: [], budget, allowed: true, reason: undefined, approvalId: "", approved: false };
+    return { losing: [], budget, allowed: true, reason: undefined, cause: undefined, approvalId: "", approved: false };
   const approvalId = approvalIdOf(losing);
   const approved = input.approvals.has(approvalId);
-  const reason = approved ? undefined : reasonAgainst(input, losing, budget);
-  return { losing: names, budget, allowed: reason === undefined, reason, approvalId, approved };
+  const objection = approved ? undefined : objectionTo(input, losing, budget);
+  return {
+    losing: names,
+    budget,
+    allowed: objection === undefined,
+    reason: objection?.reason,
+    cause: objection?.cause,
+    approvalId,
+    approved,
+  };
 }
 
-function reasonAgainst(input: DeletionInput, losing: readonly Operation[], budget: number): string | undefined {
+function objectionTo(
+  input: DeletionInput,
+  losing: readonly Operation[],
+  budget: number,
+): { readonly cause: NonNullable<DeletionVerdict["cause"]>; readonly reason: string } | undefined {
   const wanted = [...input.desired.targets.values()].some((target) => target.virdomains.length > 0);
   if (!wanted && losing.some((operation) => !input.desired.undeployed.has(operation.application))) {
-    return "this revision describes no VM at all, and an empty desired state never deletes";
+    return { cause: "empty", reason: "this revision describes no VM at all, and an empty desired state never deletes" };
   }
-  if (input.rewritten) return "the branch was rewritten (force push), so nothing is deleted without a person's word";
-  if (losing.length > budget) return `${losing.length} VMs would lose data, the budget is ${budget}`;
-  return undefined;
+  if (input.rewritten) {
+    return {
+      cause: "rewritten",
+      reason: "the branch was rewritten (force push), so nothing is deleted without a person's word",
+    };
+  }
+  if (losing.length <= budget) return undefined;
+  return { cause: "budget", reason: `${losing.length} VMs would lose data, the budget is ${budget}` };
 }
 
 /** The strictest budget among the deployments that lose something: `count` VMs or `percent` of all, whichever is more. */

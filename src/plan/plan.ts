@@ -102,8 +102,10 @@ export interface DeletionVerdict {
   readonly losing: readonly string[];
   readonly budget: number;
   readonly allowed: boolean;
-  /** Why not, when not allowed. */
+  /** Why not, when not allowed, as a sentence. */
   readonly reason: string | undefined;
+  /** The same in a word. */
+  readonly cause: "empty" | "rewritten" | "budget" | undefined;
   /** Binds an approval to exactly this set of losses: `Kraken-Approve: <approvalId>`. "" when nothing is lost. */
   readonly approvalId: string;
   readonly approved: boolean;

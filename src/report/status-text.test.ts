@@ -38,8 +38,13 @@ describe("status descriptions", () => {
     [describeSuperseded("1a2b3c4d5e6f"), "Superseded by 1a2b3c4"],
     [describeSuperseded("1a2b3c4d5e6f", "success"), "Superseded by 1a2b3c4, synced"],
     [
-      describeApproval({ losing: Array.from({ length: 12 }, String), budget: 3, approvalId: "ab12cd34ef56" }),
-      "Waiting for approval: 12 VMs would be deleted, budget 3; commit with trailer Kraken-Approve: ab12cd34ef56",
+      describeApproval({
+        losing: Array.from({ length: 12 }, String),
+        budget: 3,
+        cause: "budget",
+        approvalId: "ab12cd34ef56",
+      }),
+      "Waiting for approval: 12 VMs would lose data, budget 3; commit with trailer Kraken-Approve: ab12cd34ef56",
     ],
   ])("read %j", (text, expected) => {
     expect(text).toBe(expected);

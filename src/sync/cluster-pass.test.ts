@@ -34,7 +34,7 @@ const failed: OperationOutcome = {
   fault: "platform",
 };
 const stale: OperationOutcome = { kind: "stale", atMs: 1, message: "moved" };
-const free = { allowed: true, reason: undefined, approvalId: "", budget: 3, losing: [] };
+const free = { allowed: true, reason: undefined, cause: undefined, approvalId: "", budget: 3, losing: [] };
 const outcomes = (...pairs: readonly [Operation | undefined, OperationOutcome][]) =>
   new Map(pairs.map(([operation, outcome]) => [operation?.id ?? "", outcome]));
 const names = (list: readonly Operation[]): string[] => list.map((operation) => operation.virdomain);

@@ -1,4 +1,4 @@
-import type { Conflict, Operation } from "../plan/plan.ts";
+import type { Conflict, DeletionVerdict, Operation } from "../plan/plan.ts";
 import type { Problem } from "../manifest/problem.ts";
 
 /** Bringing the clusters to one revision of the tracked branch. Plain data without secrets, kept in the state store. */
@@ -34,6 +34,7 @@ export interface SyncRecord {
   readonly deletions: {
     readonly allowed: boolean;
     readonly reason: string | undefined;
+    readonly cause: DeletionVerdict["cause"];
     readonly approvalId: string;
     readonly budget: number;
     readonly losing: readonly string[];

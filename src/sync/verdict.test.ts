@@ -21,7 +21,7 @@ const record: SyncRecord = {
   targets: {},
   enforced: [],
   predecessors: [],
-  deletions: { allowed: true, reason: undefined, approvalId: "", budget: 3, losing: [] },
+  deletions: { allowed: true, reason: undefined, cause: undefined, approvalId: "", budget: 3, losing: [] },
 };
 const done = { kind: "create" as const, application: "shop", virdomain: "web", durationMs: 1 };
 const result: ClusterResult = {
@@ -93,6 +93,7 @@ describe("judgeSync", () => {
     const deletions = {
       allowed: false,
       reason: "too many",
+      cause: "budget" as const,
       approvalId: "ab12cd34ef56",
       budget: 3,
       losing: ["lab/a", "lab/b", "lab/c", "lab/d"],

@@ -46,7 +46,7 @@ describe("docs/errors.md", () => {
   });
   it("explains every problem of a manifest, and no other", () => {
     // Of the folder as a whole, found before any file is read.
-    const all = [...Object.keys(problemCodes), "folder-missing"];
+    const all = Object.keys(problemCodes);
     expect(codes("Problems in manifests").toSorted()).toEqual(all.toSorted());
   });
   it("explains every conflict of a plan, and no other", () => {

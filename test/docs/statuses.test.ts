@@ -47,7 +47,12 @@ const texts: readonly string[] = [
   describeSynced({ operations: 0, clusters: 0, durationMs: 0 }),
   describeFailed({ failed: 1, operations: 9, first }),
   describeFailed({ failed: 0, operations: 0, problems: 2, conflicts: 1 }),
-  describeApproval({ losing: Array.from({ length: 12 }, String), budget: 3, approvalId: "ab12cd34ef56" }),
+  describeApproval({
+    losing: Array.from({ length: 12 }, String),
+    budget: 3,
+    cause: "budget",
+    approvalId: "ab12cd34ef56",
+  }),
 ];
 
 it("docs/operations.md explains every text of a status, word for word", () => {

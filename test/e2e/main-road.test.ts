@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { afterEach, describe, expect, it } from "vitest";
+import { startWatching, startWorking } from "../../src/app/roles.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { manifest, World, type WorldOptions } from "../support/world.ts";
 
@@ -103,6 +104,30 @@ describe("merge to deploy", () => {
     expect(await w.final(commit, "kraken-gitops/sync", 90_000)).toMatchObject({ state: "success" });
     expect(await w.vms("south")).toMatchObject([{ name: "web", state: "RUNNING" }]);
   }, 120_000);
+});
+
+describe("processes", () => {
+  it("share the work when a worker has a folder of its own and has never seen the repository", async () => {
+    world = await World.open();
+    const w = world;
+    const watcher = await w.engine();
+    const elsewhere = await w.engine({
+      ...w.config,
+      dataDir: `${w.folder}/elsewhere`,
+      redis: { ...w.config.redis, url: `unix://${w.config.dataDir}/redis/redis.sock` },
+    });
+    const working = await startWorking(elsewhere);
+    const watching = startWatching(watcher);
+    try {
+      const six = ["a", "b", "c", "d", "e", "f"];
+      expect(await w.final(await w.push(shop(1, six), "Six VMs"))).toMatchObject({ state: "success" });
+      // Nothing may be begun here, so the worker's first sight of the commit is planning it again.
+      expect(await w.final(await w.push(shop(1, ["a"]), "One VM"))).toMatchObject({ state: "failure" });
+    } finally {
+      await watching[Symbol.asyncDispose]();
+      await working[Symbol.asyncDispose]();
+    }
+  });
 });
 
 describe("review", () => {

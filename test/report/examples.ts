@@ -213,6 +213,7 @@ function deletionsOverBudget(): Plan {
       budget: 3,
       allowed: false,
       reason: "6 VMs would lose data, the budget is 3",
+      cause: "budget",
       approvalId: "ab12cd34ef56",
       approved: false,
     },

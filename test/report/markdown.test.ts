@@ -104,7 +104,15 @@ const plan: fc.Arbitrary<Plan> = fc
       conflicts: [
         { code: "name-taken", cluster: conflict, application: conflict, virdomain: conflict, message: conflict },
       ],
-      deletions: { losing: ["x"], budget: 0, allowed: false, reason, approvalId: "ab12", approved: false },
+      deletions: {
+        losing: ["x"],
+        budget: 0,
+        allowed: false,
+        reason,
+        cause: "budget",
+        approvalId: "ab12",
+        approved: false,
+      },
     }),
   );
 

@@ -15,7 +15,15 @@ export function aPlan(parts: Partial<Plan> = {}): Plan {
     conflicts: [],
     held: [],
     problems: [],
-    deletions: { losing: [], budget: 3, allowed: true, reason: undefined, approvalId: "", approved: false },
+    deletions: {
+      losing: [],
+      budget: 3,
+      allowed: true,
+      reason: undefined,
+      cause: undefined,
+      approvalId: "",
+      approved: false,
+    },
     offline: false,
     ...parts,
   };

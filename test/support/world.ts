@@ -89,9 +89,9 @@ export class World implements AsyncDisposable {
     });
   }
 
-  /** Opens an engine on this world's configuration; closed with the world unless closed before. */
-  async engine(): Promise<OpenEngine> {
-    const engine = await composeEngine({ config: this.config, log: this.#log, version: "0.0.0-test" });
+  /** Opens an engine on this world's configuration (or a change of it); closed with the world unless closed before. */
+  async engine(config: Config = this.config): Promise<OpenEngine> {
+    const engine = await composeEngine({ config, log: this.#log, version: "0.0.0-test" });
     this.#engines.add(engine);
     return engine;
   }

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { openSync } from "node:fs";
+import { openSync, writeSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { WatcherError } from "../../lib/errors.ts";
@@ -16,15 +16,17 @@ export interface Spawned extends AsyncDisposable {
   line(accept: (line: string) => boolean): Promise<string>;
 }
 
-/** Starts `kraken-gitops <args>`; its stderr goes to `logFile`, its stdout too when nobody reads lines from it. */
+/** Starts `kraken-gitops <args>`; what it writes goes to `logFile`, stdout line by line to those who wait for one as well. */
 export function startProgram(args: readonly string[], logFile: string): Spawned {
-  const child = spawn(process.execPath, [program, ...args], { stdio: ["ignore", "pipe", openSync(logFile, "a")] });
+  const log = openSync(logFile, "a");
+  const child = spawn(process.execPath, [program, ...args], { stdio: ["ignore", "pipe", log] });
   const lines: string[] = [];
   const listeners = new Set<() => void>();
   const output = child.stdout;
   if (output === null) throw new Error("the child's stdout is a pipe");
   createInterface({ input: output }).on("line", (line) => {
     lines.push(line);
+    writeSync(log, `${line}\n`);
     for (const listener of listeners) listener();
   });
   child.on("exit", () => {
