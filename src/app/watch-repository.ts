@@ -4,6 +4,7 @@ import type { SyncRecord } from "../sync/sync-record.ts";
 import type { Engine, Repository } from "./engine.ts";
 import { type KeptLease, keepLease } from "./keep-lease.ts";
 import { supersededEntries } from "./messages.ts";
+import { observeBranch } from "./observe-branch.ts";
 import { planPullRequests } from "./plan-pull-requests.ts";
 import { startSync } from "./start-sync.ts";
 
@@ -11,11 +12,11 @@ import { startSync } from "./start-sync.ts";
 const leaseMs = 10_000;
 /** Between looks at wishes of people (`sync`) while waiting for the next poll. */
 const lookMs = 1_000;
-/** Commits of one push that get a status of their own; older ones of the same push do not. */
-const maxArrived = 250;
 /** How long a new revision waits for the old one's operations before clusters still in motion are left to their own pass. */
 const quiesceMs = 2_000;
 const longestBackoffMs = 300_000;
+/** How long operations of a sync that nobody remembers get to notice it and stop. */
+const forgottenMs = 3_000;
 
 /**
  * Watches one repository until `signal` aborts: polls, records what arrived, starts syncs, plans pull requests and
@@ -135,7 +136,8 @@ async function takeRevision(
   const { name } = repository.config;
   const tip = await repository.git.fetchBranch(signal);
   if (tip === undefined) return;
-  const rewritten = await observe(engine, repository, branch, tip, signal);
+  const { rewritten, forgotten } = await observeBranch(engine, repository, branch, tip, signal);
+  if (forgotten) await engine.clock.sleep(forgottenMs, signal);
   if (wish && (await isSyncing(engine, branch, tip))) return sweep(engine, branch);
   const predecessors = await supersede(engine, branch, tip);
   await quiesce(engine, predecessors, signal);
@@ -143,44 +145,6 @@ async function takeRevision(
   // `synced` may have moved since; what is replaced is the sync that was looked at and superseded above.
   const current = { ...(await engine.store.readBranch(name)), currentSync: branch.currentSync };
   await startSync(engine, repository, { revision: tip, branch: current, rewritten, everything, predecessors }, signal);
-}
-
-/** Writes down what reached the branch, before anything is planned. Answers whether history was rewritten. */
-async function observe(
-  engine: Engine,
-  repository: Repository,
-  branch: BranchRecord,
-  tip: string,
-  signal: AbortSignal,
-): Promise<boolean> {
-  const { git, config } = repository;
-  const since = branch.observed;
-  if (since === tip) return branch.synced !== undefined && !(await contains(repository, branch.synced, tip, signal));
-  const known = since !== undefined && (await contains(repository, since, since, signal));
-  const arrived = known ? await git.listCommits(since, tip, maxArrived, signal) : [tip];
-  const commits = arrived.includes(tip) ? arrived : [tip, ...arrived];
-  await engine.store.recordObserved(config.name, tip, commits.toReversed());
-  const rewritten = since !== undefined && !(await contains(repository, since, tip, signal));
-  engine.log.info(
-    { repository: config.name, revision: tip, previous: since, commits: commits.length, rewritten },
-    "new revision",
-  );
-  if (rewritten)
-    engine.log.warn(
-      { repository: config.name, revision: tip, previous: since },
-      "the branch was rewritten; deletions wait for an approval",
-    );
-  return rewritten || (branch.synced !== undefined && !(await contains(repository, branch.synced, tip, signal)));
-}
-
-/** False also when the commit is gone from the repository: then its history cannot be trusted either. */
-async function contains(repository: Repository, ancestor: string, tip: string, signal: AbortSignal): Promise<boolean> {
-  try {
-    return await repository.git.isAncestor(ancestor, tip, signal);
-  } catch (error) {
-    if (error instanceof WatcherError && error.code === "git-revision-missing") return false;
-    throw error;
-  }
 }
 
 /** Newest wins: the running sync begins nothing more. Answers the syncs whose last operations may still be under way. */

@@ -1,0 +1,254 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { waitFor } from "../support/wait-for.ts";
+import { Chance } from "./chance.ts";
+import { compareFleet, nameOf, type RawVm, type VmWish } from "./fleet.ts";
+import { Rig, type StatusRow, type Victim } from "./rig.ts";
+import { type Chapter, Story } from "./story.ts";
+
+export interface CrashOptions {
+  readonly seed: number;
+  /** Kill moments in all. */
+  readonly moments: number;
+  /** Most kill moments during one sync. */
+  readonly perSync: number;
+  readonly embedded?: boolean;
+  /** The first chapters; chosen by the seed after these. */
+  readonly chapters?: readonly Chapter[];
+  /** Longest wait for a final status after the last kill. */
+  readonly settleMs?: number;
+  readonly say?: (line: string) => void;
+}
+
+/** What was killed when. */
+export interface CrashReport {
+  readonly moments: number;
+  readonly hits: Readonly<Record<string, number>>;
+  /** Moments with a sync under way, and with tasks under way on the cluster. */
+  readonly duringSync: number;
+  readonly duringTasks: number;
+  readonly together: number;
+  readonly syncs: number;
+  readonly commits: number;
+  readonly slowestSettleMs: number;
+}
+
+const images = ["base-1", "base-2", "base-3", "base-4"];
+/** Longest wait for work on the cluster. */
+const workMs = 12_000;
+const lookMs = 50;
+const context = "kraken-gitops/sync";
+
+/** Kills processes at random moments of syncs; throws when anything is not as it should be afterwards. */
+export async function crashRun(options: CrashOptions): Promise<CrashReport> {
+  await using rig = await Rig.open({ embedded: options.embedded ?? false, images });
+  const run = new CrashRun(rig, options);
+  try {
+    return await run.play();
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(`KRAKEN_CRASH_SEED=${options.seed}: ${reason}\n${run.describe()}\n${await rig.logs(30)}`, {
+      cause: error,
+    });
+  }
+}
+
+class CrashRun {
+  readonly #rig: Rig;
+  readonly #options: CrashOptions;
+  readonly #chance: Chance;
+  readonly #story: Story;
+  readonly #hits = new Map<Victim, number>();
+  readonly #diary: string[] = [];
+  readonly #startedMs = Date.now();
+  #moments = 0;
+  #duringSync = 0;
+  #duringTasks = 0;
+  #together = 0;
+  #syncs = 0;
+  #slowestSettleMs = 0;
+  #known: ReadonlyMap<string, string> = new Map();
+
+  constructor(rig: Rig, options: CrashOptions) {
+    this.#rig = rig;
+    this.#options = options;
+    this.#chance = new Chance(options.seed);
+    this.#story = new Story(rig.tree, `${rig.folder}/work`, this.#chance, images);
+  }
+
+  async play(): Promise<CrashReport> {
+    const chapters = [...(this.#options.chapters ?? [])];
+    while (this.#moments < this.#options.moments || chapters.length > 0) {
+      await this.#sync(chapters.shift());
+      await this.#check();
+    }
+    return {
+      moments: this.#moments,
+      hits: Object.fromEntries(this.#hits),
+      duringSync: this.#duringSync,
+      duringTasks: this.#duringTasks,
+      together: this.#together,
+      syncs: this.#syncs,
+      commits: this.#story.commits.length,
+      slowestSettleMs: this.#slowestSettleMs,
+    };
+  }
+
+  /** What happened so far, for a failure's message. */
+  describe(): string {
+    return this.#diary.slice(-60).join("\n");
+  }
+
+  /** One push, kills while it is synced, sometimes a second push on top, and the wait for the tip's final status. */
+  async #sync(chapter: Chapter | undefined): Promise<void> {
+    const chance = this.#chance;
+    this.#syncs += 1;
+    await this.#push(chapter);
+    const overtakeAfter = chapter === undefined && chance.isTrue(0.25) ? chance.between(1, 3) : -1;
+    const last = Math.min(this.#options.moments, this.#moments + chance.between(3, this.#options.perSync));
+    for (let count = 0; this.#moments < last; count += 1) {
+      if (count === overtakeAfter) await this.#push(undefined);
+      await this.#wait(count === 0 ? 2_500 : 1_500);
+      if ((await this.#finalOf(this.#story.tip)) !== undefined) break;
+      await this.#strike();
+    }
+    await this.#settle();
+  }
+
+  async #push(chapter: Chapter | undefined): Promise<void> {
+    const count = chapter === undefined && this.#chance.isTrue(0.15) ? 2 : 1;
+    for (let commit = 0; commit < count; commit += 1) {
+      const next = chapter ?? this.#story.choose();
+      await this.#story.commit(next);
+      this.#note(`commit ${this.#story.tip.slice(0, 7)}: ${next}`);
+    }
+    await this.#story.push();
+  }
+
+  /**
+   * Until the next moment. Mostly into work on the cluster, because recovery takes most of the time otherwise and the
+   * kills would hit processes that only wait.
+   */
+  async #wait(longestMs: number): Promise<void> {
+    const chance = this.#chance;
+    const intoWork = chance.isTrue(0.7);
+    const pauseMs = chance.between(10, intoWork ? 600 : longestMs);
+    if (intoWork) await this.#untilWork();
+    await pause(pauseMs);
+  }
+
+  async #untilWork(): Promise<void> {
+    const deadline = Date.now() + workMs;
+    while (Date.now() < deadline) {
+      const { tasks } = await this.#rig.activity();
+      if (tasks || (await this.#finalOf(this.#story.tip)) !== undefined) return;
+      await pause(lookMs);
+    }
+  }
+
+  async #strike(): Promise<void> {
+    const chance = this.#chance;
+    const count = chance.isTrue(0.3) ? chance.between(2, this.#rig.victims.length) : 1;
+    const victims = chance.some(this.#rig.victims, count);
+    const { tasks } = await this.#rig.activity();
+    await this.#rig.kill(victims);
+    this.#moments += 1;
+    this.#duringSync += 1;
+    this.#duringTasks += tasks ? 1 : 0;
+    this.#together += victims.length > 1 ? 1 : 0;
+    for (const victim of victims) this.#hits.set(victim, (this.#hits.get(victim) ?? 0) + 1);
+    this.#note(`kill ${this.#moments}: ${victims.join(", ")}${tasks ? " (tasks under way)" : ""}`);
+    await pause(chance.between(0, 1_500));
+    await this.#rig.revive(victims);
+  }
+
+  async #settle(): Promise<void> {
+    const beganMs = Date.now();
+    const { tip } = this.#story;
+    const final = await waitFor(() => this.#finalOf(tip), {
+      what: `the final status of ${tip.slice(0, 7)}`,
+      timeoutMs: this.#options.settleMs ?? 120_000,
+      describe: async () => JSON.stringify(await this.#statusesOf(tip)),
+    });
+    const tookMs = Date.now() - beganMs;
+    this.#slowestSettleMs = Math.max(this.#slowestSettleMs, tookMs);
+    this.#note(`final of ${tip.slice(0, 7)} after ${tookMs} ms: ${final.state}, ${final.description}`);
+    this.#expectNone(final.state === "success" ? [] : [`the tip ended as ${final.state}: ${final.description}`]);
+  }
+
+  async #check(): Promise<void> {
+    await waitFor(async () => ((await this.#statusTroubles()).length === 0 ? true : undefined), {
+      what: "one final status on every commit",
+      timeoutMs: 60_000,
+      describe: async () => (await this.#statusTroubles()).join("\n"),
+    });
+    const vms = await this.#rig.vms();
+    const half = (await this.#rig.imageNames()).filter((name) => /^(uploading|converting)-/.test(name));
+    this.#expectNone([
+      ...compareFleet(this.#story.wishes, vms),
+      ...half.map((name) => `image ${name} was left behind`),
+      ...this.#lostThings(vms),
+      ...this.#rig.surprises(),
+    ]);
+    const plan = await this.#rig.plan();
+    this.#expectNone(plan.code === 0 ? [] : [`plan answers ${plan.code}: ${plan.output}`]);
+    this.#story.settled();
+  }
+
+  /** What was there after the sync before and is still wished for must be the very same VM and disk, with its data. */
+  #lostThings(vms: readonly RawVm[]): string[] {
+    const now = devicesOf(vms);
+    const lost = [...this.#known].filter(([key, uuid]) => now.has(key) && now.get(key) !== uuid);
+    const kept = new Set(this.#story.wishes.flatMap(keysOf));
+    this.#known = new Map([...now].filter(([key]) => kept.has(key)));
+    return lost.map(([key, uuid]) => `${key} is no longer ${uuid}`);
+  }
+
+  async #statusTroubles(): Promise<string[]> {
+    const all = (await this.#rig.statuses()).filter((row) => row.context === context);
+    return this.#story.commits.flatMap((commit) => {
+      const rows = all.filter((row) => row.sha === commit);
+      const states = rows.map((row) => row.state);
+      const finals = states.filter((state) => state !== "pending");
+      const good = finals.length === 1 && states.at(-1) === "success" && states[0] === "pending";
+      return good ? [] : [`statuses of ${commit.slice(0, 7)}: ${rows.map(sentence).join(" | ")}`];
+    });
+  }
+
+  async #statusesOf(commit: string): Promise<StatusRow[]> {
+    return (await this.#rig.statuses()).filter((row) => row.sha === commit && row.context === context);
+  }
+
+  async #finalOf(commit: string): Promise<StatusRow | undefined> {
+    const newest = (await this.#statusesOf(commit)).at(-1);
+    return newest === undefined || newest.state === "pending" ? undefined : newest;
+  }
+
+  #expectNone(troubles: readonly string[]): void {
+    if (troubles.length > 0) throw new Error(troubles.join("\n"));
+  }
+
+  #note(line: string): void {
+    const text = `${((Date.now() - this.#startedMs) / 1000).toFixed(1).padStart(7)} s  ${line}`;
+    this.#diary.push(text);
+    this.#options.say?.(text);
+  }
+}
+
+function sentence({ state, description }: StatusRow): string {
+  return `${state}: ${description}`;
+}
+
+/** Uuids by VM and by disk name. */
+function devicesOf(vms: readonly RawVm[]): Map<string, string> {
+  const devices = new Map<string, string>();
+  for (const vm of vms) {
+    devices.set(vm.name, vm.uuid);
+    for (const device of vm.blockDevs.filter(({ type }) => type === "VIRTIO_DISK"))
+      devices.set(`${vm.name}/${nameOf(vm, "disk", device.uuid)}`, device.uuid);
+  }
+  return devices;
+}
+
+function keysOf(wish: VmWish): string[] {
+  return [wish.name, ...wish.disks.map((disk) => `${wish.name}/${disk.name}`)];
+}

@@ -1,0 +1,30 @@
+import { describe, expect, it } from "vitest";
+import { seedOfRun } from "./chance.ts";
+import { crashRun } from "./crash-run.ts";
+
+const moments = Number(process.env["KRAKEN_CRASH_MOMENTS"] ?? 200);
+const seed = seedOfRun();
+const say = (line: string): void => {
+  process.stdout.write(`${line}\n`);
+};
+
+describe(`killed at random moments (KRAKEN_CRASH_SEED=${seed})`, () => {
+  it("ends every sync as wished with watcher, workers, Redis, cluster and forge killed", async () => {
+    say(`KRAKEN_CRASH_SEED=${seed}`);
+    const report = await crashRun({ seed, moments: Math.round(moments * 0.85), perSync: 14, say });
+    say(JSON.stringify(report, undefined, 2));
+    expect(report.moments).toBe(Math.round(moments * 0.85));
+  });
+
+  it("does so too in one process on its private Redis", async () => {
+    const report = await crashRun({
+      seed: seed + 1,
+      moments: moments - Math.round(moments * 0.85),
+      perSync: 10,
+      embedded: true,
+      say,
+    });
+    say(JSON.stringify(report, undefined, 2));
+    expect(report.moments).toBe(moments - Math.round(moments * 0.85));
+  });
+});

@@ -1,0 +1,101 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { appendFileSync } from "node:fs";
+import { setTimeout as pause } from "node:timers/promises";
+
+export interface ProgramOptions {
+  readonly name: string;
+  readonly command: string;
+  readonly args: () => readonly string[];
+  /** Its output says this when it is ready. */
+  readonly ready: RegExp;
+  readonly logFile: string;
+  readonly onReady?: (output: string) => void;
+}
+
+const readyMs = 60_000;
+const againMs = 150;
+
+/**
+ * A process kept running as a service manager would: one that ends before it was ready (its Redis is not back yet, its
+ * port is still taken) is started again. One that ends by itself later has a bug, and `start` of the next round says so.
+ */
+export class Program {
+  readonly name: string;
+  readonly #options: ProgramOptions;
+  #child: ChildProcess | undefined;
+  /** Ends nobody asked for, after it was ready. */
+  readonly surprises: string[] = [];
+
+  constructor(options: ProgramOptions) {
+    this.name = options.name;
+    this.#options = options;
+  }
+
+  get running(): boolean {
+    return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
+  /** Starts it and answers what it printed until it was ready. */
+  async start(): Promise<string> {
+    const deadline = Date.now() + readyMs;
+    for (;;) {
+      const output = await this.#startOnce();
+      if (output !== undefined) {
+        this.#options.onReady?.(output);
+        return output;
+      }
+      if (Date.now() > deadline) throw new Error(`${this.name} does not become ready; see ${this.#options.logFile}`);
+      await pause(againMs);
+    }
+  }
+
+  /** SIGKILL, and its end awaited. */
+  async kill(): Promise<void> {
+    await this.#end("SIGKILL");
+  }
+
+  /** SIGTERM, and after 20 s by force. */
+  async stop(): Promise<void> {
+    const force = setTimeout(() => this.#child?.kill("SIGKILL"), 20_000);
+    await this.#end("SIGTERM");
+    clearTimeout(force);
+  }
+
+  async #end(signal: NodeJS.Signals): Promise<void> {
+    const child = this.#child;
+    this.#child = undefined;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const exited = once(child, "exit");
+    child.kill(signal);
+    await exited;
+  }
+
+  /** Undefined when it ended before it was ready. */
+  #startOnce(): Promise<string | undefined> {
+    const { command, args, ready, logFile } = this.#options;
+    const child = spawn(command, args(), { stdio: ["ignore", "pipe", "pipe"] });
+    this.#child = child;
+    return new Promise((resolve, reject) => {
+      let output = "";
+      let isReady = false;
+      const take = (text: string): void => {
+        appendFileSync(logFile, text);
+        if (isReady) return;
+        output += text;
+        isReady = ready.test(output);
+        if (isReady) resolve(output);
+      };
+      for (const stream of [child.stdout, child.stderr]) {
+        stream.setEncoding("utf8");
+        stream.on("data", take);
+      }
+      child.once("error", reject);
+      child.once("exit", (code, signal) => {
+        appendFileSync(logFile, `--- ${this.name} ended: ${code ?? signal}\n`);
+        if (isReady && this.#child === child) this.surprises.push(`${this.name} ended by itself: ${code ?? signal}`);
+        resolve(undefined);
+      });
+    });
+  }
+}

@@ -1,0 +1,284 @@
+import { execFile } from "node:child_process";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { stringify } from "yaml";
+import { ForgeClient } from "../../src/cli/demo/forge-client.ts";
+import { WorkTree } from "../../src/cli/demo/work-tree.ts";
+import { bucket, type RawVm } from "./fleet.ts";
+import { Program } from "./program.ts";
+
+const program = fileURLToPath(new URL("../../bin/kraken-gitops.js", import.meta.url));
+const password = "cluster-secret";
+const botToken = "bot-token";
+
+/** What can be killed. `run` and its private Redis stand for watcher, workers and Redis in the embedded variant. */
+export type Victim = "watcher" | "worker-1" | "worker-2" | "redis" | "cluster" | "forge" | "run" | "private-redis";
+
+export interface RigOptions {
+  /** One process on its private Redis instead of watcher, two workers and a Redis server. */
+  readonly embedded: boolean;
+  readonly images: readonly string[];
+}
+
+export interface StatusRow {
+  readonly sha: string;
+  readonly context: string;
+  readonly state: string;
+  readonly description: string;
+}
+
+/** Whether anything was going on at a moment. */
+export interface Activity {
+  /** The cluster had tasks under way. */
+  readonly tasks: boolean;
+}
+
+/** The product as people run it, on a simulated forge and cluster, every part in a process of its own. */
+export class Rig implements AsyncDisposable {
+  readonly folder: string;
+  readonly tree: WorkTree;
+  readonly forge: ForgeClient;
+  readonly victims: readonly Victim[];
+  readonly #forgeUrl: string;
+  readonly #clusterUrl: string;
+  readonly #configFile: string;
+  readonly #programs: ReadonlyMap<Victim, Program>;
+
+  private constructor(parts: {
+    folder: string;
+    tree: WorkTree;
+    forgeUrl: string;
+    apiUrl: string;
+    clusterUrl: string;
+    configFile: string;
+    programs: ReadonlyMap<Victim, Program>;
+    embedded: boolean;
+  }) {
+    this.folder = parts.folder;
+    this.tree = parts.tree;
+    this.forge = new ForgeClient(parts.apiUrl, "acme/fleet", "alice-token");
+    this.#forgeUrl = parts.forgeUrl;
+    this.#clusterUrl = parts.clusterUrl;
+    this.#configFile = parts.configFile;
+    this.#programs = parts.programs;
+    this.victims = [...parts.programs.keys(), ...(parts.embedded ? ["private-redis" as const] : [])];
+  }
+
+  static async open(options: RigOptions): Promise<Rig> {
+    const folder = await mkdtemp(join(tmpdir(), "kraken-crash-"));
+    const programs = new Map<Victim, Program>();
+    try {
+      await prepareFolder(folder, options.images);
+      const forge = simulator(folder, "forge", ["--data", join(folder, "forge"), "--repository", "acme/fleet"]);
+      const cluster = simulator(folder, "hypercore", clusterArguments(folder));
+      programs.set("forge", forge).set("cluster", cluster);
+      const { url = "", apiUrl = "" } = readyLine(await forge.start());
+      const clusterUrl = readyLine(await cluster.start()).addresses?.[0] ?? "";
+      const tree = await WorkTree.start(join(folder, "work"), `${url}/acme/fleet.git`, "alice-token");
+      const configFile = join(folder, "kraken-gitops.yaml");
+      await writeFile(configFile, stringify(configOf(folder, url, apiUrl, clusterUrl, options.embedded)));
+      for (const [name, command] of productPrograms(folder, configFile, options.embedded)) {
+        programs.set(name, command);
+        await command.start();
+      }
+      return new Rig({
+        folder,
+        tree,
+        forgeUrl: url,
+        apiUrl,
+        clusterUrl,
+        configFile,
+        programs,
+        embedded: options.embedded,
+      });
+    } catch (error) {
+      for (const one of programs.values()) await one.kill();
+      throw error;
+    }
+  }
+
+  /** Kills all of these at once. */
+  async kill(victims: readonly Victim[]): Promise<void> {
+    await Promise.all(victims.map((victim) => this.#killOne(victim)));
+  }
+
+  /** Starts them again, Redis and the simulators first, and waits until they are ready. The private Redis is not ours to start. */
+  async revive(victims: readonly Victim[]): Promise<void> {
+    const programs = victims.flatMap((victim) => this.#programs.get(victim) ?? []);
+    const ground = programs.filter(({ name }) => groundNames.has(name));
+    await Promise.all(ground.map((one) => one.start()));
+    await Promise.all(programs.filter((one) => !ground.includes(one)).map((one) => one.start()));
+  }
+
+  /** Processes that ended without being killed, after they had been ready. */
+  surprises(): string[] {
+    return [...this.#programs.values()].flatMap((one) => one.surprises);
+  }
+
+  async activity(): Promise<Activity> {
+    const state = (await this.#getJson(`${this.#clusterUrl}/_simulator/state`)) as { tasksUnderWay: number };
+    return { tasks: state.tasksUnderWay > 0 };
+  }
+
+  /** Every status the product ever wrote, oldest first. */
+  async statuses(): Promise<StatusRow[]> {
+    return (await this.#getJson(`${this.#forgeUrl}/_simulator/statuses`)) as StatusRow[];
+  }
+
+  async vms(): Promise<RawVm[]> {
+    return (await this.#getJson(`${this.#clusterUrl}/rest/v1/VirDomain`)) as RawVm[];
+  }
+
+  async imageNames(): Promise<string[]> {
+    const images = (await this.#getJson(`${this.#clusterUrl}/rest/v1/VirtualDisk`)) as { name: string }[];
+    return images.map(({ name }) => name);
+  }
+
+  /** `kraken-gitops plan`: exit code 0 means that there is nothing to do. */
+  plan(): Promise<{ readonly code: number; readonly output: string }> {
+    return new Promise((resolve) => {
+      const args = [program, "plan", "--config", this.#configFile];
+      execFile(process.execPath, args, { timeout: 60_000 }, (error, stdout, stderr) =>
+        resolve({ code: error === null ? 0 : Number(error.code ?? 1), output: `${stdout}${stderr}` }),
+      );
+    });
+  }
+
+  /** The end of every log, for a failure's message. */
+  async logs(lines: number): Promise<string> {
+    const texts = await Promise.all(
+      [...this.#programs.values()].map(async ({ name }) => {
+        const text = await readFile(logFileOf(this.folder, name), "utf8").catch(() => "");
+        const last = text.split("\n").slice(-lines);
+        return `--- ${name}\n${last.map((line) => line.slice(0, longestLine)).join("\n")}`;
+      }),
+    );
+    return texts.join("\n");
+  }
+
+  async #killOne(victim: Victim): Promise<void> {
+    if (victim !== "private-redis") return this.#programs.get(victim)?.kill();
+    const pid = Number.parseInt(await readFile(join(this.folder, "data", "redis", "redis.pid"), "utf8"), 10);
+    try {
+      process.kill(pid, "SIGKILL");
+    } catch {
+      // It is on its way down with its owner already.
+    }
+  }
+
+  async #getJson(url: string): Promise<unknown> {
+    const authorization = `Basic ${Buffer.from(`admin:${password}`).toString("base64")}`;
+    const answer = await fetch(url, { headers: { authorization }, signal: AbortSignal.timeout(15_000) });
+    if (!answer.ok) throw new Error(`GET ${url}: ${answer.status}`);
+    return answer.json();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const stops = [...this.#programs.values()].toReversed();
+    for (const one of stops) await one.stop();
+    if (process.env["KRAKEN_CRASH_KEEP"] === undefined) await rm(this.folder, { recursive: true, force: true });
+  }
+}
+
+const longestLine = 400;
+const groundNames: ReadonlySet<string> = new Set(["redis", "forge", "hypercore"]);
+
+function logFileOf(folder: string, name: string): string {
+  return join(folder, `${name}.log`);
+}
+
+/** A simulator that keeps the port it was given first. */
+function simulator(folder: string, kind: "forge" | "hypercore", args: readonly string[]): Program {
+  let port = "0";
+  const one = new Program({
+    name: kind,
+    command: process.execPath,
+    args: () => [program, "simulate", kind, "--port", port, ...args],
+    ready: /"ready":true.*\n/,
+    logFile: logFileOf(folder, kind),
+    onReady: (output) => {
+      const { url, addresses } = readyLine(output);
+      port = new URL(url ?? addresses?.[0] ?? "").port;
+    },
+  });
+  return one;
+}
+
+function readyLine(output: string): { url?: string; apiUrl?: string; addresses?: readonly string[] } {
+  const line = output.split("\n").find((candidate) => candidate.includes('"ready":true')) ?? "{}";
+  return JSON.parse(line) as { url?: string; apiUrl?: string; addresses?: readonly string[] };
+}
+
+/** Tasks slow enough that a kill finds some under way. */
+function clusterArguments(folder: string): string[] {
+  const state = join(folder, "cluster.jsonl");
+  return ["--state", state, "--password", password, "--cluster-name", "lab", "--task-ms", "300"];
+}
+
+function productPrograms(folder: string, configFile: string, embedded: boolean): [Victim, Program][] {
+  const product = (name: Victim, command: string): [Victim, Program] => [
+    name,
+    new Program({
+      name,
+      command: process.execPath,
+      args: () => [program, command, "--config", configFile],
+      ready: /kraken-gitops is ready/,
+      logFile: logFileOf(folder, name),
+    }),
+  ];
+  if (embedded) return [product("run", "run")];
+  const redis = new Program({
+    name: "redis",
+    command: "redis-server",
+    args: () => redisArguments(folder),
+    ready: /ready to accept connections/i,
+    logFile: logFileOf(folder, "redis"),
+  });
+  return [["redis", redis], product("watcher", "watch"), product("worker-1", "work"), product("worker-2", "work")];
+}
+
+/** As an operator would run it: nothing is lost when the process dies, a second's worth when the machine does. */
+function redisArguments(folder: string): string[] {
+  const settings = { port: "0", unixsocket: join(folder, "redis.sock"), dir: join(folder, "redis") };
+  const durability = { appendonly: "yes", appendfsync: "everysec", save: "" };
+  return Object.entries({ ...settings, ...durability }).flatMap(([key, value]) => [`--${key}`, value]);
+}
+
+async function prepareFolder(folder: string, images: readonly string[]): Promise<void> {
+  await mkdir(join(folder, "images"));
+  await mkdir(join(folder, "redis"));
+  await writeFile(join(folder, "forge-token"), botToken, { mode: 0o600 });
+  await writeFile(join(folder, "cluster-password"), password, { mode: 0o600 });
+  for (const [index, name] of images.entries())
+    await writeFile(join(folder, "images", `${name}.img`), Buffer.alloc((1 + (index % 3)) * 1024 ** 2, name));
+}
+
+function configOf(folder: string, forgeUrl: string, apiUrl: string, clusterUrl: string, embedded: boolean): object {
+  return {
+    instance: "edge",
+    statusPrefix: "kraken-gitops",
+    ...(embedded ? {} : { redis: { url: `unix://${join(folder, "redis.sock")}` } }),
+    dataDir: join(folder, "data"),
+    repositories: [
+      {
+        name: "fleet",
+        url: `${forgeUrl}/acme/fleet.git`,
+        branch: "main",
+        path: "manifests/",
+        poll: "1s",
+        forge: { type: "github", apiUrl, tokenFile: join(folder, "forge-token") },
+        clusters: ["lab"],
+      },
+    ],
+    clusters: [
+      {
+        name: "lab",
+        hypercore: { endpoints: [clusterUrl], username: "admin", passwordFile: join(folder, "cluster-password") },
+      },
+    ],
+    assets: { mirrors: [{ prefix: bucket, to: `${pathToFileURL(join(folder, "images")).href}/` }] },
+    log: { level: "debug", format: "json" },
+  };
+}
