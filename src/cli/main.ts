@@ -55,7 +55,8 @@ function describeError(error: unknown): string {
 
 type Settle = (code: ExitCode) => void;
 
-function buildProgram(settle: Settle): Command {
+/** Every command with its options and help; `settle` takes the exit code of the one that ran. */
+export function buildProgram(settle: Settle): Command {
   const program = new Command("kraken-gitops")
     .description("Watches git repositories of Kraken manifests and keeps virtual machines the way git says.")
     .version(readVersion())

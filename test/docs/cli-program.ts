@@ -1,19 +1,9 @@
-import { Command, CommanderError } from "commander";
-import { vi } from "vitest";
-import { main } from "../../src/cli/main.ts";
+import { type Command, CommanderError } from "commander";
+import { buildProgram } from "../../src/cli/main.ts";
 
 /** The program of the command line, as `main` builds it, without running anything. */
-export async function captureProgram(): Promise<Command> {
-  const parse = vi.spyOn(Command.prototype, "parseAsync").mockImplementation(function (this: Command) {
-    return Promise.resolve(this);
-  });
-  // main builds and parses before it waits for anything, so two captures at once do not meet.
-  const ending = main([]);
-  const [program] = parse.mock.contexts;
-  parse.mockRestore();
-  await ending;
-  if (!(program instanceof Command)) throw new Error("main builds no program");
-  return program;
+export function captureProgram(): Command {
+  return buildProgram(() => undefined);
 }
 
 /** Every command that does something, by its words: `plan`, `simulate forge`. */
@@ -32,7 +22,7 @@ export function commandsOf(program: Command): ReadonlyMap<string, Command> {
 
 /** Why the command line would refuse these arguments; undefined when it takes them. Nothing is run. */
 export async function refusal(args: readonly string[]): Promise<string | undefined> {
-  const program = await captureProgram();
+  const program = captureProgram();
   let said = "";
   const quieten = (command: Command): void => {
     command.exitOverride().configureOutput({ writeErr: (text) => (said += text), writeOut: () => undefined });

@@ -8,7 +8,7 @@ const page = readPage("docs/cli.md");
 let program: Command;
 let commands: ReadonlyMap<string, Command>;
 beforeAll(async () => {
-  program = await captureProgram();
+  program = captureProgram();
   commands = commandsOf(program);
 });
 
