@@ -1,0 +1,32 @@
+import { Writable } from "node:stream";
+import { pino } from "pino";
+import type { Log } from "../../src/ports/log.ts";
+import { waitFor } from "./wait-for.ts";
+
+/** The product's log as it is written: JSON lines, errors as pino shows them. */
+export interface RecordedLog {
+  readonly log: Log;
+  text(): string;
+  /** Waits for a line that matches. */
+  says(line: RegExp): Promise<void>;
+}
+
+export function recordLog(): RecordedLog {
+  let written = "";
+  const sink = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      written += chunk.toString();
+      done();
+    },
+  });
+  return {
+    log: pino({ level: "debug", base: null }, sink),
+    text: () => written,
+    says: async (line) => {
+      await waitFor(() => (written.split("\n").some((one) => line.test(one)) ? true : undefined), {
+        what: `the log line ${String(line)}`,
+        describe: () => Promise.resolve(written),
+      });
+    },
+  };
+}
