@@ -48,6 +48,8 @@ export function diffDisks(desired: readonly DesiredDisk[], live: readonly LiveDi
     } else {
       diffDisk(wanted, found, path, differences, notices);
     }
+    if (found?.provisional === true)
+      differences.push({ kind: "ownership", path: `${path}.name`, from: "unconfirmed", to: wanted.name });
   }
   const wantedNames = new Set(desired.map((disk) => disk.name));
   for (const disk of live) {

@@ -25,6 +25,8 @@ export interface LiveDisk {
   readonly id: string;
   /** The manifest's name for it, as remembered on the VM; undefined for a disk we did not make. */
   readonly name: string | undefined;
+  /** The name was written down for the place before the disk was there, and the change that made it did not end. */
+  readonly provisional?: boolean;
   readonly type: DiskType;
   readonly capacityBytes: number;
   /** Asset id it was made from, as remembered; undefined for empty disks. */

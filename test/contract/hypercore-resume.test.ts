@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import { diffVirdomain } from "../../src/plan/diff-virdomain.ts";
 import type { LiveVirdomain } from "../../src/plan/live-state.ts";
 import type { ChangeContext } from "../../src/ports/hypervisor.ts";
 import { MiB, blankDisk, cdrom, cloudInit, desiredVm, freeContext, imageDisk, markOf } from "../support/desired-vm.ts";
@@ -92,6 +93,22 @@ it("goes on with a creation from wherever another process left it", async () => 
 it("goes on with an update from wherever another process left it", async () => {
   const survivals = await Promise.all(deaths.map(updateAcross));
   expect(survivals.indexOf(true)).toBeGreaterThan(7);
+});
+
+it("shows planning that a disk was added by a process that died before it wrote the disk's name down", async () => {
+  await using lab = await openHypercoreLab();
+  const before = desiredVm("web-1", { state: "shutoff" });
+  const vm = await lab.driver.create(before, markOf(before, instance), freeContext());
+  const after = { ...before, disks: [...before.disks, blankDisk("late", 2 * MiB)] };
+  for (const death of [1, 2, 2]) {
+    await expect(lab.driver.update(vm, after, markOf(after, instance), dyingBefore(death))).rejects.toThrow("killed");
+    const [half] = await lab.byName("web-1");
+    if (half === undefined) throw new Error("the VM is gone");
+    expect(diffVirdomain(after, half, lab.driver.traits).changes).toHaveLength(1);
+  }
+  const whole = await lab.driver.update(vm, after, markOf(after, instance), freeContext());
+  expect(diffVirdomain(after, whole, lab.driver.traits).changes).toEqual([]);
+  expect(whole.disks.filter((disk) => disk.name === "late")).toHaveLength(1);
 });
 
 it("makes a half-built VM anew when it was born with other cloud-init data", async () => {

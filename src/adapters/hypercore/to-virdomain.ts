@@ -102,6 +102,8 @@ export interface NamedDevice {
   readonly device: BlockDevice;
   readonly name: string | undefined;
   readonly assetId: string | undefined;
+  /** Known by its slot only, as written before the device existed. */
+  readonly provisional: boolean;
 }
 
 export function nameDevices(vm: VirDomain, record: TagRecord): NamedDevice[] {
@@ -117,6 +119,7 @@ export function nameDevices(vm: VirDomain, record: TagRecord): NamedDevice[] {
       return {
         device,
         name: known?.name,
+        provisional: known !== undefined && !("uuidPrefix" in known.note),
         assetId: device.type === "IDE_CDROM" && device.path === "" ? undefined : known?.note.assetId,
       };
     });
@@ -129,7 +132,7 @@ function isNoted(device: BlockDevice, note: DiskNote): boolean {
 
 function toDisks(vm: VirDomain, record: TagRecord): LiveDisk[] {
   const bootable = vm.bootDevices.filter((uuid) => vm.blockDevs.some((device) => device.uuid === uuid));
-  return nameDevices(vm, record).flatMap(({ device, name, assetId }): LiveDisk[] => {
+  return nameDevices(vm, record).flatMap(({ device, name, assetId, provisional }): LiveDisk[] => {
     const type = diskTypeOf(device);
     const position = bootable.indexOf(device.uuid);
     if (type === undefined) return [];
@@ -137,6 +140,7 @@ function toDisks(vm: VirDomain, record: TagRecord): LiveDisk[] {
       {
         id: device.uuid,
         name,
+        ...(provisional ? { provisional } : {}),
         type,
         capacityBytes: device.capacityBytes,
         assetId,
