@@ -14,7 +14,7 @@ import { type BrokenDocument, salvageDocuments } from "./salvage.ts";
 import { type SourceText, decodeFile } from "./source-text.ts";
 import { readYaml } from "./yaml-tree.ts";
 
-export { type Limits, type ParseOptions, type ParsedFile, defaultLimits } from "./parsed-file.ts";
+export { type ParseOptions, type ParsedFile, defaultLimits } from "./parsed-file.ts";
 
 /**
  * Reads one file. Never throws on bad input: every problem is in the result. A file whose YAML is broken gives no

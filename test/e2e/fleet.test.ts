@@ -1,18 +1,9 @@
-import { afterEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
+import { useWorld } from "../support/use-world.ts";
 import { waitFor } from "../support/wait-for.ts";
-import { manifest, World, type WorldOptions } from "../support/world.ts";
+import { manifest, type World } from "../support/world.ts";
 
-let world: World | undefined;
-afterEach(async () => {
-  await world?.[Symbol.asyncDispose]();
-  world = undefined;
-});
-
-async function open(options: WorldOptions = {}): Promise<World> {
-  world = await World.open(options);
-  await world.run();
-  return world;
-}
+const open = useWorld();
 
 const names = async (w: World, cluster?: string): Promise<string[]> => (await w.vms(cluster)).map((vm) => vm.name);
 

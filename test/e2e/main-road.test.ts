@@ -1,20 +1,11 @@
 import { readFile } from "node:fs/promises";
-import { afterEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { startWatching, startWorking } from "../../src/app/roles.ts";
+import { useWorld } from "../support/use-world.ts";
 import { waitFor } from "../support/wait-for.ts";
-import { manifest, World, type WorldOptions } from "../support/world.ts";
+import { manifest, type World } from "../support/world.ts";
 
-let world: World | undefined;
-afterEach(async () => {
-  await world?.[Symbol.asyncDispose]();
-  world = undefined;
-});
-
-async function open(options: WorldOptions = {}): Promise<World> {
-  world = await World.open(options);
-  await world.run();
-  return world;
-}
+const open = useWorld();
 
 const shop = (cpu: number, names: readonly string[] = ["web", "db"]): Record<string, string> => ({
   "manifests/shop.yaml": manifest(
@@ -108,8 +99,7 @@ describe("merge to deploy", () => {
 
 describe("processes", () => {
   it("share the work when a worker has a folder of its own and has never seen the repository", async () => {
-    world = await World.open();
-    const w = world;
+    const w = await open({ idle: true });
     const watcher = await w.engine();
     const elsewhere = await w.engine({
       ...w.config,

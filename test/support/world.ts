@@ -15,6 +15,8 @@ import { type HypercoreSimulatorOptions, startHypercoreSimulator } from "../../s
 import { waitFor } from "./wait-for.ts";
 
 export interface WorldOptions {
+  /** For `useWorld`: the product is not started. */
+  readonly idle?: boolean;
   /** Names of simulated clusters; `lab` alone unless given. */
   readonly clusters?: readonly string[];
   readonly simulator?: HypercoreSimulatorOptions;

@@ -13,8 +13,6 @@ const forges: { readonly [K in ForgeKind]: ForgeOpener<K> } = {
   none: (_config, log) => openNoForge({ log }),
 };
 
-export const forgeKinds: readonly string[] = Object.keys(forges);
-
 /** Opens the forge a repository is configured with; nothing is asked before the first call. */
 export function openForge(config: ForgeConfig, log: ForgeLog): Forge {
   const open = forges[config.type] as (config: ForgeConfig, log: ForgeLog) => Forge;
