@@ -1,5 +1,5 @@
 import { buildPlan } from "../plan/build-plan.ts";
-import type { Plan } from "../plan/plan.ts";
+import type { Operation, Plan } from "../plan/plan.ts";
 import { describeHeld, describeProgress } from "../report/status-text.ts";
 import { nextPassStep, nextRound } from "../sync/cluster-pass.ts";
 import type { ClusterPass, ClusterResult, OperationOutcome, SyncRecord } from "../sync/sync-record.ts";
@@ -33,19 +33,36 @@ export async function advanceSync(engine: Engine, job: AdvanceJob, signal: Abort
       ? { kind: "plan-again" as const }
       : nextPassStep(pass, outcomes, engine.config().workers.perCluster);
   if (step.kind === "run") {
-    await engine.queue.addOperations(
-      step.operations.map((operation) => ({
-        schemaVersion: 1,
-        syncId: record.id,
-        cluster: job.cluster,
-        round: pass.round,
-        operationId: operation.id,
-      })),
-    );
+    await announce(engine, record, pass, step.operations);
     if (outcomes.size > 0) await tellProgress(engine, record);
     return done;
   }
   return planAgain(engine, record, pass, outcomes, signal);
+}
+
+/** How soon a job that was queued may be queued again, in case it got lost. */
+const announceAgainMs = 2_000;
+const announced = new WeakMap<ClusterPass, Map<string, number>>();
+
+/**
+ * Queues operations, but for those this process queued for the very same pass a moment ago: every end of an operation
+ * looks at all that may run beside it, and queueing them over and over would cost more than running them.
+ */
+async function announce(
+  engine: Engine,
+  record: SyncRecord,
+  pass: ClusterPass,
+  operations: readonly Operation[],
+): Promise<void> {
+  const nowMs = engine.clock.now();
+  const times = announced.get(pass) ?? new Map<string, number>();
+  announced.set(pass, times);
+  const fresh = operations.filter(({ id }) => nowMs - (times.get(id) ?? Number.NEGATIVE_INFINITY) >= announceAgainMs);
+  const { cluster, round } = pass;
+  await engine.queue.addOperations(
+    fresh.map(({ id: operationId }) => ({ schemaVersion: 1, syncId: record.id, cluster, round, operationId })),
+  );
+  for (const { id } of fresh) times.set(id, nowMs);
 }
 
 /** Operations of a superseded sync finish on their own; planning before that would read a cluster in motion. */

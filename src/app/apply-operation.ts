@@ -1,4 +1,3 @@
-import { WatcherError } from "../lib/errors.ts";
 import { type DesiredVirdomain, identityKey } from "../fleet/desired-state.ts";
 import { defaultPolicy } from "../manifest/document.ts";
 import { diffVirdomain, isProtected } from "../plan/diff-virdomain.ts";
@@ -144,7 +143,7 @@ function unannounced(operation: Operation, changes: readonly Change[]): string |
     : `${surprise.path} of ${operation.virdomain} changed since planning and would need ${surprise.disruption}`;
 }
 
-/** Power comes last: on and ready, or off. */
+/** Power comes last: on and ready, or off. `live` was read back a moment ago; starting looks again. */
 async function settlePower(
   input: OperationInput,
   desired: DesiredVirdomain,
@@ -152,10 +151,7 @@ async function settlePower(
   context: ChangeContext,
 ): Promise<void> {
   if (desired.state === "shutoff") return stopVirdomain(input.hypervisor, live, desired, context);
-  const current = await input.hypervisor.findVirdomain(live.id, context.signal);
-  if (current === undefined)
-    throw new WatcherError("virdomain-changed", `VM ${desired.name} disappeared while it was being worked on`);
-  if (current.power !== "running") await input.hypervisor.start(live.id, context);
+  if (live.power !== "running") await input.hypervisor.start(live.id, context);
   await waitUntilReady(input, desired, live.id, context);
 }
 

@@ -27,7 +27,7 @@ export class TaskWaiter {
   async wait(taskTag: string, signal: AbortSignal): Promise<TaskOutcome> {
     if (taskTag === "") return { kind: "complete" };
     const began = Date.now();
-    const pacer = new Pacer(Math.min(100, Math.max(20, this.#typicalMs / 4)));
+    const pacer = new Pacer(Math.min(500, Math.max(20, this.#typicalMs * 0.6)));
     for (;;) {
       await pacer.rest(signal);
       const outcome = await this.#look(taskTag, signal);
