@@ -34,7 +34,7 @@ export function decideRetry(error: unknown, attempt: number, random: number): Re
     if (attempt < 3) return { kind: "again", inMs: backoff(attempt, random) };
     return { kind: "give-up", code: "internal", message: `internal error: ${message}`, fault: "platform" };
   }
-  if (error.retry === "wait") return { kind: "again", inMs: error.retryAfterMs ?? 5_000 + 5_000 * random };
+  if (error.retry === "wait") return { kind: "again", inMs: error.retryAfterMs ?? 2_000 + 2_000 * random };
   if (error.retry === "transient" && attempt < maxAttempts)
     return { kind: "again", inMs: error.retryAfterMs ?? backoff(attempt, random) };
   return {
