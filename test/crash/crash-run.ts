@@ -23,8 +23,7 @@ export interface CrashOptions {
 export interface CrashReport {
   readonly moments: number;
   readonly hits: Readonly<Record<string, number>>;
-  /** Moments with a sync under way, and with tasks under way on the cluster. */
-  readonly duringSync: number;
+  /** Moments with tasks under way on the cluster; at every moment the tip waited for its final status. */
   readonly duringTasks: number;
   readonly together: number;
   readonly syncs: number;
@@ -34,7 +33,7 @@ export interface CrashReport {
 
 const images = ["base-1", "base-2", "base-3", "base-4"];
 /** Longest wait for work on the cluster. */
-const workMs = 12_000;
+const workMs = 5_000;
 const lookMs = 50;
 const context = "kraken-gitops/sync";
 
@@ -55,13 +54,13 @@ export async function crashRun(options: CrashOptions): Promise<CrashReport> {
 class CrashRun {
   readonly #rig: Rig;
   readonly #options: CrashOptions;
-  readonly #chance: Chance;
+  /** One for each sync, so that what happens in it does not hang on how long the one before took. */
+  #chance: Chance;
   readonly #story: Story;
   readonly #hits = new Map<Victim, number>();
   readonly #diary: string[] = [];
   readonly #startedMs = Date.now();
   #moments = 0;
-  #duringSync = 0;
   #duringTasks = 0;
   #together = 0;
   #syncs = 0;
@@ -72,7 +71,7 @@ class CrashRun {
     this.#rig = rig;
     this.#options = options;
     this.#chance = new Chance(options.seed);
-    this.#story = new Story(rig.tree, `${rig.folder}/work`, this.#chance, images);
+    this.#story = new Story(rig.tree, `${rig.folder}/work`, new Chance(options.seed), images);
   }
 
   async play(): Promise<CrashReport> {
@@ -84,7 +83,6 @@ class CrashRun {
     return {
       moments: this.#moments,
       hits: Object.fromEntries(this.#hits),
-      duringSync: this.#duringSync,
       duringTasks: this.#duringTasks,
       together: this.#together,
       syncs: this.#syncs,
@@ -100,8 +98,9 @@ class CrashRun {
 
   /** One push, kills while it is synced, sometimes a second push on top, and the wait for the tip's final status. */
   async #sync(chapter: Chapter | undefined): Promise<void> {
-    const chance = this.#chance;
     this.#syncs += 1;
+    const chance = new Chance(this.#options.seed + this.#syncs);
+    this.#chance = chance;
     await this.#push(chapter);
     const overtakeAfter = chapter === undefined && chance.isTrue(0.25) ? chance.between(1, 3) : -1;
     const last = Math.min(this.#options.moments, this.#moments + chance.between(3, this.#options.perSync));
@@ -152,12 +151,11 @@ class CrashRun {
     const { tasks } = await this.#rig.activity();
     await this.#rig.kill(victims);
     this.#moments += 1;
-    this.#duringSync += 1;
     this.#duringTasks += tasks ? 1 : 0;
     this.#together += victims.length > 1 ? 1 : 0;
     for (const victim of victims) this.#hits.set(victim, (this.#hits.get(victim) ?? 0) + 1);
     this.#note(`kill ${this.#moments}: ${victims.join(", ")}${tasks ? " (tasks under way)" : ""}`);
-    await pause(chance.between(0, 1_500));
+    await pause(chance.between(0, 1_000));
     await this.#rig.revive(victims);
   }
 

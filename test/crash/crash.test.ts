@@ -18,7 +18,7 @@ describe(`killed at random moments (KRAKEN_CRASH_SEED=${seed})`, () => {
 
   it("does so too in one process on its private Redis", async () => {
     const report = await crashRun({
-      seed: seed + 1,
+      seed: seed + 1_000,
       moments: moments - Math.round(moments * 0.85),
       perSync: 10,
       embedded: true,

@@ -74,8 +74,10 @@ export class Program {
   /** Undefined when it ended before it was ready. */
   #startOnce(): Promise<string | undefined> {
     const { command, args, ready, logFile } = this.#options;
+    const endWithUs = (): void => void child.kill("SIGKILL");
     const child = spawn(command, args(), { stdio: ["ignore", "pipe", "pipe"] });
     this.#child = child;
+    process.once("exit", endWithUs);
     return new Promise((resolve, reject) => {
       let output = "";
       let isReady = false;
@@ -92,6 +94,7 @@ export class Program {
       }
       child.once("error", reject);
       child.once("exit", (code, signal) => {
+        process.off("exit", endWithUs);
         appendFileSync(logFile, `--- ${this.name} ended: ${code ?? signal}\n`);
         if (isReady && this.#child === child) this.surprises.push(`${this.name} ended by itself: ${code ?? signal}`);
         resolve(undefined);
