@@ -27,6 +27,18 @@ describe("status descriptions", () => {
     [describeFailed({ failed: 1, operations: 9, first }), "Failed: 1 of 9 (web-02 on store-7: out of memory)"],
     [describeFailed({ failed: 0, operations: 0, problems: 2 }), "Failed: 2 problems in the manifests"],
     [
+      describeFailed({ failed: 0, operations: 0, problems: 2, problem: "web.yaml:4:9: unknown key" }),
+      "Failed: 2 problems in the manifests (web.yaml:4:9: unknown key)",
+    ],
+    [
+      describeFailed({
+        failed: 1,
+        operations: 9,
+        first: { ...first, message: "cluster store-7: start VM: no memory" },
+      }),
+      "Failed: 1 of 9 (web-02 on store-7: start VM: no memory)",
+    ],
+    [
       describeFailed({ failed: 1, operations: 9, first, problems: 1, conflicts: 2 }),
       "Failed: 1 problem in the manifests, 2 VMs in conflict, 1 of 9 (web-02 on store-7: out of memory)",
     ],

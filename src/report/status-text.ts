@@ -32,20 +32,32 @@ export interface FailedText {
   readonly operations: number;
   readonly first?: { readonly virdomain: string; readonly cluster: string; readonly message: string } | undefined;
   readonly problems?: number | undefined;
+  /** The first of the problems, with its place. */
+  readonly problem?: string | undefined;
   readonly conflicts?: number | undefined;
 }
 
-/** `Failed: 1 of 9 (web-02 on store-7: out of memory)`, `Failed: 2 problems in the manifests, 1 VM in conflict`. */
+/** `Failed: 1 of 9 (web-02 on store-7: out of memory)`, `Failed: 1 problem in the manifests (web.yaml:4:9: unknown key "cpus"), 1 VM in conflict`. */
 export function describeFailed(failed: FailedText): string {
   const { first } = failed;
-  const example = first === undefined ? "" : ` (${first.virdomain} on ${first.cluster}: ${first.message})`;
+  const example =
+    first === undefined
+      ? ""
+      : ` (${first.virdomain} on ${first.cluster}: ${withoutCluster(first.message, first.cluster)})`;
+  const problem = failed.problem === undefined ? "" : ` (${failed.problem})`;
   const parts = [
-    ...(failed.problems ? [`${plural(failed.problems, "problem")} in the manifests`] : []),
+    ...(failed.problems ? [`${plural(failed.problems, "problem")} in the manifests${problem}`] : []),
     ...(failed.conflicts ? [`${plural(failed.conflicts, "VM")} in conflict`] : []),
     ...(failed.failed > 0 ? [`${failed.failed} of ${failed.operations}${example}`] : []),
   ];
   if (parts.length === 0) return `Failed${example}`;
   return `Failed: ${parts.join(", ")}${failed.failed > 0 ? "" : example}`;
+}
+
+/** Room is scarce and the cluster is named already. */
+function withoutCluster(message: string, cluster: string): string {
+  const prefix = `cluster ${cluster}: `;
+  return message.startsWith(prefix) ? message.slice(prefix.length) : message;
 }
 
 /** `Held: store-7 is unreachable (connect ECONNREFUSED)`; several reasons are joined by `; `. */

@@ -1,3 +1,4 @@
+import { formatProblem } from "../manifest/problem.ts";
 import type { ClusterResult, SyncRecord, SyncVerdict } from "./sync-record.ts";
 import { cutDescription, describeApproval, describeFailed, describeSynced } from "../report/status-text.ts";
 
@@ -20,11 +21,13 @@ export function judgeSync(record: SyncRecord, results: readonly ClusterResult[],
   if (failures.length + conflicts.length + problems.length + blocked > 0) {
     const ours = problems.length + conflicts.length === 0 && failures.every((failure) => failure.fault === "platform");
     const first = failures[0] ?? conflicts[0];
+    const [problem] = problems;
     const description = describeFailed({
       failed: failures.length,
       operations,
       first,
       problems: problems.length,
+      problem: problem === undefined ? undefined : formatProblem(problem),
       conflicts: conflicts.length,
     });
     return { ...counts, state: ours ? "error" : "failure", description };

@@ -36,7 +36,7 @@ interface ForgeFault {
   readonly times?: number;
 }
 
-const break_ = (w: World, ...faults: readonly ForgeFault[]): Promise<unknown> =>
+const breakForge = (w: World, ...faults: readonly ForgeFault[]): Promise<unknown> =>
   w.control(w.forgeUrl, "POST", "faults", { faults });
 const heal = (w: World): Promise<unknown> => w.control(w.forgeUrl, "DELETE", "faults");
 
@@ -90,7 +90,7 @@ describe("a forge that does not take a status", () => {
     ["cut connections", () => ({ kind: "drop-before" }), /did not answer POST /],
   ])("%s: says why, and delivers it when that is over", async (_title, fault, reason) => {
     const w = await open();
-    await break_(w, { ...fault(), match: statuses, times: 2 });
+    await breakForge(w, { ...fault(), match: statuses, times: 2 });
     const commit = await w.push(shop(1), "Add the shop");
     expect(await w.final(commit)).toMatchObject({ state: "success" });
     await expectOneFinal(w, commit);
@@ -133,7 +133,7 @@ describe("a forge that does not take a status", () => {
   it("gives up what is refused for good, and lets the others through", async () => {
     const w = await open();
     const first = await w.commit(shop(1), "Add the shop");
-    await break_(w, { kind: "status", status: 422, match: { method: "POST", path: `/statuses/${first}` } });
+    await breakForge(w, { kind: "status", status: 422, match: { method: "POST", path: `/statuses/${first}` } });
     await w.tree.push("main");
     await log.says(/"level":50.*the forge refuses this message for good, given up/);
     const second = await w.push(shop(2), "Two CPUs");
@@ -146,7 +146,7 @@ describe("a forge that loses its answers", () => {
   it("gets no status and no comment twice", async () => {
     const w = await open();
     await w.final(await w.push(shop(1), "Add the shop"));
-    await break_(
+    await breakForge(
       w,
       { kind: "drop-after", match: statuses, times: 3 },
       { kind: "drop-after", match: { method: "POST", path: "/comments" }, times: 1 },
@@ -172,7 +172,7 @@ describe("a forge that loses its answers", () => {
 
   it("that is away for a whole sync learns of it afterwards, in order", async () => {
     const w = await open();
-    await break_(w, { kind: "status", status: 503, match: { path: "^/api/" } });
+    await breakForge(w, { kind: "status", status: 503, match: { path: "^/api/" } });
     const commit = await w.push(shop(1), "Add the shop");
     await waitFor(async () => ((await w.vms()).at(0)?.state === "RUNNING" ? true : undefined), { what: "the VM" });
     await log.says(/sync finished/);

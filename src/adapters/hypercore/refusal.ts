@@ -25,7 +25,7 @@ function shorten(words: string): string {
 
 /** Whether a failure's words speak of a lack of storage or memory, which only a person or a smaller wish can mend. */
 export function isFull(words: string): boolean {
-  return /no space|not enough|insufficient|out of (disk )?(space|storage|memory)|(storage|disk|tier|cluster)\b.{0,20}\bfull|exceeds? (the )?(available|free)/i.test(
+  return /no space|not enough|insufficient|out of (disk )?(space|storage|memory)|(storage|disk|tier|cluster)\b.{0,20}\bfull|exceeds? (the )?(available|free)|memory\b.{0,60}\b(free|available)/i.test(
     words,
   );
 }
