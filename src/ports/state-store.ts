@@ -145,7 +145,8 @@ export interface OperationHold {
   renew(): Promise<boolean>;
   /**
    * Atomic. Writes the outcome (first write wins) when given, and lets the VM and the place go. Without an outcome the
-   * operation will be begun again; `free` gives its attempt back (waiting costs no retry).
+   * operation will be begun again, which counts as an attempt unless `free` (waiting costs no retry, and neither does
+   * a process that dies).
    */
   end(outcome: OperationOutcome | undefined, options?: { readonly free: boolean }): Promise<void>;
 }

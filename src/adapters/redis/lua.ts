@@ -171,23 +171,22 @@ export const beginOperation = script(`${now}
 if redis.call('HGET', KEYS[1], 'kind') ~= 'running' then return {'not-running'} end
 if redis.call('HGET', KEYS[2], ARGV[1]) ~= ARGV[2] then return {'already-finished'} end
 if redis.call('HEXISTS', KEYS[3], ARGV[3]) == 1 then return {'already-finished'} end
+local attempt = tonumber(redis.call('HGET', KEYS[7], ARGV[3]) or '0') + 1
 local held = redis.call('GET', KEYS[4])
 if held then
   local token, holder = string.match(held, '^(%d+) (.*)$')
   if holder ~= ARGV[4] then return {'virdomain-held'} end
-  return {'begun', token, redis.call('HGET', KEYS[7], ARGV[3])}
+  return {'begun', token, attempt}
 end
 redis.call('ZREMRANGEBYSCORE', KEYS[5], '-inf', now)
 if redis.call('ZCARD', KEYS[5]) >= tonumber(ARGV[5]) then return {'cluster-full'} end
 local token = redis.call('INCR', KEYS[8])
-local attempt = redis.call('HINCRBY', KEYS[7], ARGV[3], 1)
 local ends = now + tonumber(ARGV[6])
 redis.call('SET', KEYS[4], token .. ' ' .. ARGV[4], 'PX', ARGV[6])
 redis.call('ZADD', KEYS[5], ends, ARGV[7])
 redis.call('ZREMRANGEBYSCORE', KEYS[6], '-inf', now)
 redis.call('ZADD', KEYS[6], ends, ARGV[8])
 redis.call('PEXPIRE', KEYS[6], ARGV[9])
-redis.call('PEXPIRE', KEYS[7], ARGV[9])
 return {'begun', token, attempt}`);
 
 /** KEYS hold, places, under-way; ARGV value of the hold, ttl, place, member. */
@@ -201,7 +200,7 @@ return 1`);
 
 /**
  * KEYS hold, places, under-way, rounds, outcomes, attempts;
- * ARGV value of the hold, place, member, cluster, round, operation, outcome or "", retention, attempts to give back.
+ * ARGV value of the hold, place, member, cluster, round, operation, outcome or "", retention, attempts spent.
  */
 export const endHold = script(`
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
@@ -213,7 +212,8 @@ if ARGV[7] ~= '' then
   redis.call('HSETNX', KEYS[5], ARGV[6], ARGV[7])
   redis.call('PEXPIRE', KEYS[5], ARGV[8])
 elseif ARGV[9] ~= '0' then
-  redis.call('HINCRBY', KEYS[6], ARGV[6], -ARGV[9])
+  redis.call('HINCRBY', KEYS[6], ARGV[6], ARGV[9])
+  redis.call('PEXPIRE', KEYS[6], ARGV[8])
 end
 return 1`);
 

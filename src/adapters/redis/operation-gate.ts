@@ -64,7 +64,7 @@ export function operationGate({ keys, run }: StoreClient): Pick<StateStore, "beg
             operationId,
             outcome === undefined ? "" : JSON.stringify(outcome),
             retentionMs,
-            options?.free === true ? 1 : 0,
+            options?.free === true ? 0 : 1,
           ],
         );
         if (ended !== 1 && outcome !== undefined) throw lostHold(request);
