@@ -14,6 +14,7 @@ import { instantHypervisor } from "../support/instant-hypervisor.ts";
 
 const sizes = [100, 1_000] as const;
 const perApplication = 50;
+const times = 3;
 const workers = { perCluster: 4, concurrency: 16 };
 
 /** What an operation costs beside the cluster's own work. */
@@ -22,10 +23,14 @@ export const engineOverhead: BenchRow = {
   measures:
     "Creations on one cluster that take no time at all, through BullMQ and a real Redis with an append-only file, four side " +
     "by side. A job: from the moment a worker takes it to its end (record, gate, wish from git, outcome, wake-up). All: " +
-    "from the begun sync to its verdict, divided by the operations, queues and planning of the next step included.",
+    "from the begun sync to its verdict, divided by the operations, queues and planning of the next step included. Best of three runs.",
   async run() {
     const measurements: Measurement[] = [];
-    for (const size of sizes) measurements.push(...(await measure(size)));
+    for (const size of sizes) {
+      const runs: (readonly Measurement[])[] = [];
+      for (let run = 0; run < times; run += 1) runs.push(await measure(size));
+      measurements.push(...(runs.sort(([a], [b]) => (a?.value ?? 0) - (b?.value ?? 0))[0] ?? []));
+    }
     return measurements;
   },
 };

@@ -15,6 +15,7 @@ const clusterCount = 10;
 const vmsPerCluster = 100;
 const perApplication = 20;
 const taskMs = 50;
+const times = 3;
 /** The default is 4 and 16; the row says what it takes. */
 const workers = { perCluster: 16, concurrency: 160 };
 const pollMs = 1_000;
@@ -23,19 +24,28 @@ const pollMs = 1_000;
 export const manyCreates: BenchRow = {
   name: "many-creates",
   measures:
-    `${count(clusterCount * vmsPerCluster)} new VMs (a disk from an image, a NIC, started) in five applications with an image each on every one of ${clusterCount} simulated clusters whose tasks take ` +
+    `${count(clusterCount * vmsPerCluster)} new VMs (a disk from an image, a NIC, started) made from six images in turn, on ${clusterCount} simulated clusters whose tasks take ` +
     `${taskMs} ms each; from the end of the push to the final commit status on the forge. Forge and clusters run in another process. ` +
     `Configured: poll ${pollMs} ms, workers.perCluster ${workers.perCluster} (default 4), workers.concurrency ${workers.concurrency} (default 16).`,
   async run() {
-    await using folder = await temporaryFolder("kraken-bench-");
-    const cluster = (_: unknown, index: number) => ({ clusterName: `site-${index}`, taskMs, seed: index });
-    await using farm = await startFarm({
-      clusters: Array.from({ length: clusterCount }, cluster),
-      forge: { dataDir: `${folder.path}/forge`, repositories: [{ owner: "acme", name: "fleet" }] },
-    });
-    return await measure(folder.path, farm);
+    const runs: (readonly Measurement[])[] = [];
+    for (let run = 0; run < times; run += 1) runs.push(await runOnce());
+    runs.sort(([a], [b]) => (a?.value ?? 0) - (b?.value ?? 0));
+    const all = runs.map(([first]) => first?.value.toFixed(2)).join(", ");
+    const [best = []] = runs;
+    return best.map((one, index) => (index === 0 ? { ...one, note: `best of ${all} s; ${one.note}` } : one));
   },
 };
+
+async function runOnce(): Promise<readonly Measurement[]> {
+  await using folder = await temporaryFolder("kraken-bench-");
+  const cluster = (_: unknown, index: number) => ({ clusterName: `site-${index}`, taskMs, seed: index });
+  await using farm = await startFarm({
+    clusters: Array.from({ length: clusterCount }, cluster),
+    forge: { dataDir: `${folder.path}/forge`, repositories: [{ owner: "acme", name: "fleet" }] },
+  });
+  return await measure(folder.path, farm);
+}
 
 async function measure(folder: string, farm: Farm): Promise<readonly Measurement[]> {
   const { forge } = farm;
@@ -110,12 +120,23 @@ function fleetFiles(clusters: readonly string[], images: readonly string[]): Rec
       const application = `${cluster}-part-${part}`;
       const vms = Array.from({ length: perApplication }, (_, index) => ({ name: `${application}-vm-${index}` }));
       const metadata = `metadata: { name: ${application}, clusterGroups: [${cluster}] }`;
-      files[`manifests/${application}.yaml`] = manifest(application, vms)
-        .replace(/^metadata:.*$/m, metadata)
-        .replace("ubuntu-22.04-web.img", images[part % images.length] ?? "");
+      files[`manifests/${application}.yaml`] = withImages(manifest(application, vms), images).replace(
+        /^metadata:.*$/m,
+        metadata,
+      );
     }
   }
   return files;
+}
+
+/** The VMs of an application take the images in turn, as tiers do. */
+function withImages(text: string, images: readonly string[]): string {
+  let vm = 0;
+  const asset = (image: string, index: number): string =>
+    `    - { name: image-${index}, type: virtual_disk, format: raw, url: "https://storage.googleapis.com/demo-bucket/${image}" }`;
+  return text
+    .replace(/^ +- \{ name: ubuntu,.*$/m, images.map(asset).join("\n"))
+    .replaceAll("source: ubuntu", () => `source: image-${vm++ % images.length}`);
 }
 
 async function callsPerVm(urls: readonly string[]): Promise<{ readonly total: number; readonly note: string }> {
