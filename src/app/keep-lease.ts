@@ -4,7 +4,7 @@ import type { Lease } from "../ports/state-store.ts";
 
 /** A lease kept for as long as its holder works. Disposing it lets it go. */
 export interface KeptLease extends AsyncDisposable {
-  /** Aborts with `lease-lost` before anybody else can hold the lease. */
+  /** Aborts with `lease-lost` when somebody else may hold the lease. */
   readonly lost: AbortSignal;
 }
 
@@ -22,14 +22,10 @@ export function keepLease(lease: Lease, ttlMs: number, clock: Clock): KeptLease 
 
   async function renew(): Promise<void> {
     const askedAtMs = clock.now();
+    // The store has the last word: a process that was busy for longer than the term may still be the holder.
     const kept = await lease.renew().catch(() => undefined);
     if (kept === true) validUntilMs = askedAtMs + ttlMs;
-    if (kept === false) lose();
-  }
-
-  function tick(): void {
-    if (clock.now() + renewalMs >= validUntilMs) lose();
-    else void renew();
+    else if (kept === false || clock.now() + renewalMs >= validUntilMs) lose();
   }
 
   function lose(): void {
@@ -37,7 +33,7 @@ export function keepLease(lease: Lease, ttlMs: number, clock: Clock): KeptLease 
     lost.abort(new WatcherError("lease-lost", "another process may have taken over"));
   }
 
-  const timer = setInterval(tick, renewalMs);
+  const timer = setInterval(() => void renew(), renewalMs);
   return {
     lost: lost.signal,
     async [Symbol.asyncDispose]() {
