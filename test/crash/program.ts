@@ -15,15 +15,18 @@ export interface ProgramOptions {
 
 const readyMs = 60_000;
 const againMs = 150;
+const stopMs = 20_000;
 
 /**
  * A process kept running as a service manager would: one that ends before it was ready (its Redis is not back yet, its
- * port is still taken) is started again. One that ends by itself later has a bug, and `start` of the next round says so.
+ * port is still taken) is started again. One that ends by itself later has a bug, and is noted as a surprise.
  */
 export class Program {
   readonly name: string;
   readonly #options: ProgramOptions;
   #child: ChildProcess | undefined;
+  /** Counts starts and kills: a start that was overtaken by a kill gives up. */
+  #turn = 0;
   /** Ends nobody asked for, after it was ready. */
   readonly surprises: string[] = [];
 
@@ -32,21 +35,21 @@ export class Program {
     this.#options = options;
   }
 
-  get running(): boolean {
-    return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null;
-  }
-
-  /** Starts it and answers what it printed until it was ready. */
+  /** Starts it and answers what it printed until it was ready, or "" when it was killed meanwhile. */
   async start(): Promise<string> {
+    this.#turn += 1;
+    const turn = this.#turn;
     const deadline = Date.now() + readyMs;
     for (;;) {
       const output = await this.#startOnce();
+      if (turn !== this.#turn) return "";
       if (output !== undefined) {
         this.#options.onReady?.(output);
         return output;
       }
       if (Date.now() > deadline) throw new Error(`${this.name} does not become ready; see ${this.#options.logFile}`);
       await pause(againMs);
+      if (turn !== this.#turn) return "";
     }
   }
 
@@ -57,12 +60,14 @@ export class Program {
 
   /** SIGTERM, and after 20 s by force. */
   async stop(): Promise<void> {
-    const force = setTimeout(() => this.#child?.kill("SIGKILL"), 20_000);
+    const child = this.#child;
+    const force = setTimeout(() => child?.kill("SIGKILL"), stopMs);
     await this.#end("SIGTERM");
     clearTimeout(force);
   }
 
   async #end(signal: NodeJS.Signals): Promise<void> {
+    this.#turn += 1;
     const child = this.#child;
     this.#child = undefined;
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;

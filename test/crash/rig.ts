@@ -104,12 +104,16 @@ export class Rig implements AsyncDisposable {
     await Promise.all(victims.map((victim) => this.#killOne(victim)));
   }
 
-  /** Starts them again, Redis and the simulators first, and waits until they are ready. The private Redis is not ours to start. */
+  /**
+   * Starts them again: Redis and the simulators until they are ready, the product's processes without waiting, so that
+   * the next kill may find them on their way up. The private Redis is not ours to start.
+   */
   async revive(victims: readonly Victim[]): Promise<void> {
     const programs = victims.flatMap((victim) => this.#programs.get(victim) ?? []);
     const ground = programs.filter(({ name }) => groundNames.has(name));
     await Promise.all(ground.map((one) => one.start()));
-    await Promise.all(programs.filter((one) => !ground.includes(one)).map((one) => one.start()));
+    for (const one of programs.filter((candidate) => !ground.includes(candidate)))
+      one.start().catch((error: unknown) => one.surprises.push(String(error)));
   }
 
   /** Processes that ended without being killed, after they had been ready. */
