@@ -6,6 +6,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { stringify } from "yaml";
 import { ForgeClient } from "../../src/cli/demo/forge-client.ts";
 import { WorkTree } from "../../src/cli/demo/work-tree.ts";
+import { waitFor } from "../support/wait-for.ts";
 import { bucket, type RawVm } from "./fleet.ts";
 import { Program } from "./program.ts";
 
@@ -101,7 +102,10 @@ export class Rig implements AsyncDisposable {
 
   /** Kills all of these at once. */
   async kill(victims: readonly Victim[]): Promise<void> {
-    await Promise.all(victims.map((victim) => this.#killOne(victim)));
+    // Looked for first: it goes down with its owner.
+    const pid = victims.includes("private-redis") ? await this.#privateRedis() : undefined;
+    await Promise.all(victims.map((victim) => this.#programs.get(victim)?.kill()));
+    if (pid !== undefined) killIfThere(pid);
   }
 
   /**
@@ -162,14 +166,10 @@ export class Rig implements AsyncDisposable {
     return texts.join("\n");
   }
 
-  async #killOne(victim: Victim): Promise<void> {
-    if (victim !== "private-redis") return this.#programs.get(victim)?.kill();
-    const pid = Number.parseInt(await readFile(join(this.folder, "data", "redis", "redis.pid"), "utf8"), 10);
-    try {
-      process.kill(pid, "SIGKILL");
-    } catch {
-      // It is on its way down with its owner already.
-    }
+  /** The process id of the private server, once there is one: its owner may be on the way up. */
+  #privateRedis(): Promise<number> {
+    const file = join(this.folder, "data", "redis", "redis.pid");
+    return waitFor(() => readPid(file), { what: "a private Redis" });
   }
 
   async #getJson(url: string): Promise<unknown> {
@@ -184,6 +184,19 @@ export class Rig implements AsyncDisposable {
     for (const one of stops) await one.stop();
     if (process.env["KRAKEN_CRASH_KEEP"] === undefined) await rm(this.folder, { recursive: true, force: true });
   }
+}
+
+function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // It ended with its owner already.
+  }
+}
+
+async function readPid(file: string): Promise<number | undefined> {
+  const pid = Number.parseInt(await readFile(file, "utf8").catch(() => ""), 10);
+  return Number.isNaN(pid) ? undefined : pid;
 }
 
 const longestLine = 400;
