@@ -2,7 +2,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { secretInFile } from "../../src/config/secrets.ts";
-import { type RecordedLog, recordLog } from "../support/recorded-log.ts";
+import { openRecorded, type RecordedLog, recordLog } from "../support/recorded-log.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { manifest, World, type WorldOptions } from "../support/world.ts";
 
@@ -50,7 +50,7 @@ async function expectOneFinal(w: World, commit: string, context?: string): Promi
 const statuses = { method: "POST", path: "/statuses/" };
 const soon = (): string => String(Math.ceil(Date.now() / 1000) + 1);
 
-describe("a forge that does not take a status", () => {
+describe.concurrent("a forge that does not take a status", () => {
   it.each<[string, () => Omit<ForgeFault, "match">, RegExp]>([
     [
       "401",
@@ -89,7 +89,8 @@ describe("a forge that does not take a status", () => {
     ],
     ["cut connections", () => ({ kind: "drop-before" }), /did not answer POST /],
   ])("%s: says why, and delivers it when that is over", async (_title, fault, reason) => {
-    const w = await open();
+    await using stage = await openRecorded();
+    const { w, log } = stage;
     await breakForge(w, { ...fault(), match: statuses, times: 2 });
     const commit = await w.push(shop(1), "Add the shop");
     expect(await w.final(commit)).toMatchObject({ state: "success" });
@@ -101,6 +102,18 @@ describe("a forge that does not take a status", () => {
     );
   });
 
+  it("does not wait for ever for an answer", async () => {
+    await using stage = await openRecorded();
+    const { w, log } = stage;
+    await breakForge(w, { kind: "hang", match: statuses, times: 1 });
+    const commit = await w.push(shop(1), "Add the shop");
+    expect(await w.final(commit, undefined, 60_000)).toMatchObject({ state: "success" });
+    await expectOneFinal(w, commit);
+    expect(log.text()).toMatch(/did not answer POST .*(timed? ?out|timeout|aborted)/i);
+  }, 90_000);
+});
+
+describe("a forge that will not take a status", () => {
   it("goes on with a token that was replaced in its file", async () => {
     const options: WorldOptions = {
       config: (config) => ({

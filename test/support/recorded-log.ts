@@ -2,6 +2,7 @@ import { Writable } from "node:stream";
 import { pino } from "pino";
 import type { Log } from "../../src/ports/log.ts";
 import { waitFor } from "./wait-for.ts";
+import { World, type WorldOptions } from "./world.ts";
 
 /** The product's log as it is written: JSON lines, errors as pino shows them. */
 export interface RecordedLog {
@@ -29,4 +30,17 @@ export function recordLog(): RecordedLog {
       });
     },
   };
+}
+
+/** A running world of one test's own, with its log: such tests can run side by side. */
+export interface RecordedWorld extends AsyncDisposable {
+  readonly w: World;
+  readonly log: RecordedLog;
+}
+
+export async function openRecorded(options: WorldOptions = {}): Promise<RecordedWorld> {
+  const log = recordLog();
+  const w = await World.open({ log: log.log, ...options });
+  await w.run();
+  return { w, log, [Symbol.asyncDispose]: () => w[Symbol.asyncDispose]() };
 }
