@@ -78,7 +78,7 @@ async function measureChanges(
   await repository.git.fetchBranch(signal);
   const plan = async (index: number): Promise<void> => {
     const revision = commits[index] ?? "";
-    const branch = { observed: revision, currentSync: undefined, synced: first, attempted: undefined };
+    const branch = { ...(await engine.store.readBranch("fleet")), observed: revision, synced: first };
     const request = { revision, branch, rewritten: false, everything: false, predecessors: [] };
     const id = await startSync(engine, repository, request, signal);
     const pass = await engine.store.readPass(id, cluster);
