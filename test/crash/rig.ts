@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { stringify } from "yaml";
+import { isServerProcess, readServerPid } from "../../src/adapters/redis/server-process.ts";
 import { ForgeClient } from "../../src/cli/demo/forge-client.ts";
 import { WorkTree } from "../../src/cli/demo/work-tree.ts";
 import { waitFor } from "../support/wait-for.ts";
@@ -104,7 +105,7 @@ export class Rig implements AsyncDisposable {
   async kill(victims: readonly Victim[]): Promise<void> {
     // Looked for first: it goes down with its owner.
     const pid = victims.includes("private-redis") ? await this.#privateRedis() : undefined;
-    await Promise.all(victims.map((victim) => this.#programs.get(victim)?.kill()));
+    await Promise.all(victims.map(async (victim) => this.#programs.get(victim)?.kill()));
     if (pid !== undefined) killIfThere(pid);
   }
 
@@ -168,8 +169,8 @@ export class Rig implements AsyncDisposable {
 
   /** The process id of the private server, once there is one: its owner may be on the way up. */
   #privateRedis(): Promise<number> {
-    const file = join(this.folder, "data", "redis", "redis.pid");
-    return waitFor(() => readPid(file), { what: "a private Redis" });
+    const folder = join(this.folder, "data", "redis");
+    return waitFor(() => findServer(folder), { what: "a private Redis" });
   }
 
   async #getJson(url: string): Promise<unknown> {
@@ -194,9 +195,11 @@ function killIfThere(pid: number): void {
   }
 }
 
-async function readPid(file: string): Promise<number | undefined> {
-  const pid = Number.parseInt(await readFile(file, "utf8").catch(() => ""), 10);
-  return Number.isNaN(pid) ? undefined : pid;
+/** A killed server leaves its process id behind, which by now may be somebody else's. */
+async function findServer(folder: string): Promise<number | undefined> {
+  const pid = await readServerPid(folder);
+  const lives = pid !== undefined && (await isServerProcess(pid, join(folder, "redis.sock")));
+  return lives ? pid : undefined;
 }
 
 const longestLine = 400;
