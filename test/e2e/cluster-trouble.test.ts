@@ -1,32 +1,12 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Redis } from "ioredis";
-import { afterEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { Config, SecretReference } from "../../src/config/config.ts";
-import { secretInFile } from "../../src/config/secrets.ts";
-import { openRecorded, type RecordedLog, recordLog } from "../support/recorded-log.ts";
+import { openRecorded, plantedSecret } from "../support/recorded-log.ts";
 import { startTestRedis } from "../support/redis-server.ts";
 import { waitFor } from "../support/wait-for.ts";
-import { manifest, World, type WorldOptions } from "../support/world.ts";
-
-let world: World | undefined;
-let log: RecordedLog = recordLog();
-afterEach(async () => {
-  await world?.[Symbol.asyncDispose]();
-  world = undefined;
-});
-
-async function prepare(options: WorldOptions = {}): Promise<World> {
-  log = recordLog();
-  world = await World.open({ log: log.log, ...options });
-  return world;
-}
-
-async function open(options: WorldOptions = {}): Promise<World> {
-  const w = await prepare(options);
-  await w.run();
-  return w;
-}
+import { manifest, type World } from "../support/world.ts";
 
 const shop = (cpu: number, memory = "1 GiB"): Record<string, string> => ({
   "manifests/shop.yaml": manifest("shop", [{ name: "web", cpu, memory }]),
@@ -56,7 +36,8 @@ const running = [{ name: "web", state: "RUNNING" }];
 
 describe("a cluster that is away", () => {
   it("holds its commit with the reason, and finishes it when it is back", async () => {
-    const w = await open();
+    await using stage = await openRecorded();
+    const { w } = stage;
     await w.control(w.clusterUrl(), "POST", "nodes", { state: "down" });
     const commit = await w.push(shop(1), "Add the shop");
     await waitFor(
@@ -71,7 +52,8 @@ describe("a cluster that is away", () => {
   });
 
   it("in the middle of its operations loses none", async () => {
-    const w = await open({ simulator: { taskMs: 100 } });
+    await using stage = await openRecorded({ simulator: { taskMs: 100 } });
+    const { w, log } = stage;
     const names = ["a", "b", "c", "d"];
     const commit = await w.push(
       {
@@ -92,11 +74,10 @@ describe("a cluster that is away", () => {
   }, 90_000);
 
   it("is not waited for when it refuses the password; a new password and a sync put it right", async () => {
-    const w = await prepare({
-      config: (config) => withPassword(config, secretInFile(join(config.dataDir, "..", "password"))),
+    await using stage = await openRecorded({
+      config: (config) => withPassword(config, plantedSecret(config, "password", "planted-old-password")),
     });
-    await writeFile(join(w.folder, "password"), "planted-old-password");
-    await w.run();
+    const { w, log } = stage;
     const commit = await w.push(shop(1), "Add the shop");
     expect(await w.final(commit)).toMatchObject({
       state: "error",
@@ -112,7 +93,8 @@ describe("a cluster that is away", () => {
 
 describe("a cluster that cannot do it", () => {
   it("says that no node has the memory to start a VM, and starts it when it asks for less", async () => {
-    const w = await open({ simulator: { nodeMemoryBytes: 4 * 2 ** 30 } });
+    await using stage = await openRecorded({ simulator: { nodeMemoryBytes: 4 * 2 ** 30 } });
+    const { w } = stage;
     const commit = await w.push(shop(1, "8 GiB"), "Add the shop");
     expect(await w.final(commit)).toMatchObject({
       state: "error",
@@ -123,7 +105,8 @@ describe("a cluster that cannot do it", () => {
   });
 
   it("fails one task: the retry heals it without a word on the commit", async () => {
-    const w = await open();
+    await using stage = await openRecorded();
+    const { w, log } = stage;
     const fault = {
       kind: "fail-task",
       times: 1,
@@ -139,7 +122,8 @@ describe("a cluster that cannot do it", () => {
   });
 
   it("has nowhere to get an image from: the commit names the image", async () => {
-    const w = await open();
+    await using stage = await openRecorded();
+    const { w } = stage;
     const text = shop(1)["manifests/shop.yaml"]?.replace("ubuntu-22.04-web.img", "no-such-image.img");
     const commit = await w.push({ "manifests/shop.yaml": text }, "Add the shop");
     const final = await w.final(commit);
@@ -153,7 +137,8 @@ describe("a cluster that cannot do it", () => {
   });
 
   it("has a guest that ignores ACPI: it is switched off after the grace that the deployment gives", async () => {
-    const w = await open({ simulator: { ignoreShutdown: "web" } });
+    await using stage = await openRecorded({ simulator: { ignoreShutdown: "web" } });
+    const { w } = stage;
     const deployment = [
       "type: Deployment",
       'version: "1.0.0"',
@@ -234,7 +219,11 @@ describe.concurrent("a cluster that cannot do it for long", () => {
 describe("Redis", () => {
   it("that goes away in the middle and comes back loses nothing", async () => {
     await using redis = await startTestRedis();
-    const w = await open({ simulator: { taskMs: 100 }, config: (config) => ({ ...config, redis: redis.config }) });
+    await using stage = await openRecorded({
+      simulator: { taskMs: 100 },
+      config: (config) => ({ ...config, redis: redis.config }),
+    });
+    const { w, log } = stage;
     const names = ["a", "b", "c", "d"];
     const commit = await w.push(
       {
@@ -253,15 +242,14 @@ describe("Redis", () => {
     await expectOneFinal(w, commit);
     expect((await w.vms()).map((vm) => `${vm.name} ${vm.state}`)).toEqual(names.map((name) => `${name} RUNNING`));
     await log.says(/redis is back/);
-    await world?.[Symbol.asyncDispose]();
-    world = undefined;
   }, 90_000);
 });
 
 describe("secrets", () => {
   it("appear nowhere: not in logs, Redis, statuses or comments, whatever goes wrong", async () => {
     await using redis = await startTestRedis();
-    const w = await open({ config: (config) => ({ ...config, redis: redis.config }) });
+    await using stage = await openRecorded({ config: (config) => ({ ...config, redis: redis.config }) });
+    const { w, log } = stage;
     const planted = "PLANTED-in-user-data";
     const text = (password: string): string =>
       (shop(1)["manifests/shop.yaml"] ?? "").replace(
@@ -299,8 +287,6 @@ describe("secrets", () => {
     for (const text of everything)
       for (const secret of [planted, "bot-token", Buffer.from("admin:admin").toString("base64")])
         expect(text.includes(secret), `${secret} in ${around(text, secret)}`).toBe(false);
-    await w[Symbol.asyncDispose]();
-    world = undefined;
   }, 60_000);
 });
 

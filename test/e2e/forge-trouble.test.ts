@@ -1,24 +1,10 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterEach, describe, expect, it } from "vitest";
-import { secretInFile } from "../../src/config/secrets.ts";
-import { openRecorded, type RecordedLog, recordLog } from "../support/recorded-log.ts";
+import { describe, expect, it } from "vitest";
+import type { Config, SecretReference } from "../../src/config/config.ts";
+import { openRecorded, plantedSecret } from "../support/recorded-log.ts";
 import { waitFor } from "../support/wait-for.ts";
-import { manifest, World, type WorldOptions } from "../support/world.ts";
-
-let world: World | undefined;
-let log: RecordedLog = recordLog();
-afterEach(async () => {
-  await world?.[Symbol.asyncDispose]();
-  world = undefined;
-});
-
-async function open(options: WorldOptions = {}): Promise<World> {
-  log = recordLog();
-  world = await World.open({ log: log.log, ...options });
-  await world.run();
-  return world;
-}
+import { manifest, type World } from "../support/world.ts";
 
 const shop = (cpu: number, names: readonly string[] = ["web"]): Record<string, string> => ({
   "manifests/shop.yaml": manifest(
@@ -26,6 +12,13 @@ const shop = (cpu: number, names: readonly string[] = ["web"]): Record<string, s
     names.map((name) => ({ name, cpu })),
   ),
 });
+
+function withToken(config: Config, token: SecretReference): Config {
+  const repositories = config.repositories.map((repository) =>
+    repository.forge.type === "github" ? { ...repository, forge: { ...repository.forge, token } } : repository,
+  );
+  return { ...config, repositories };
+}
 
 interface ForgeFault {
   readonly kind: string;
@@ -100,7 +93,7 @@ describe.concurrent("a forge that does not take a status", () => {
     expect(lines.find((line) => line.includes("the forge did not take a message, it waits in the outbox"))).toMatch(
       reason,
     );
-  });
+  }, 60_000);
 
   it("does not wait for ever for an answer", async () => {
     await using stage = await openRecorded();
@@ -115,23 +108,10 @@ describe.concurrent("a forge that does not take a status", () => {
 
 describe("a forge that will not take a status", () => {
   it("goes on with a token that was replaced in its file", async () => {
-    const options: WorldOptions = {
-      config: (config) => ({
-        ...config,
-        repositories: config.repositories.map((repository) => ({
-          ...repository,
-          forge:
-            repository.forge.type === "github"
-              ? { ...repository.forge, token: secretInFile(join(config.dataDir, "..", "forge-token")) }
-              : repository.forge,
-        })),
-      }),
-    };
-    log = recordLog();
-    const w = await World.open({ log: log.log, ...options });
-    world = w;
-    await writeFile(join(w.folder, "forge-token"), "planted-expired-token");
-    await w.run();
+    await using stage = await openRecorded({
+      config: (config) => withToken(config, plantedSecret(config, "forge-token", "planted-expired-token")),
+    });
+    const { w, log } = stage;
     const commit = await w.push(shop(1), "Add the shop");
     await log.says(/answered 401 .*The token is wrong, expired or revoked/);
     await waitFor(async () => ((await w.vms()).length === 1 ? true : undefined), {
@@ -144,7 +124,8 @@ describe("a forge that will not take a status", () => {
   });
 
   it("gives up what is refused for good, and lets the others through", async () => {
-    const w = await open();
+    await using stage = await openRecorded();
+    const { w, log } = stage;
     const first = await w.commit(shop(1), "Add the shop");
     await breakForge(w, { kind: "status", status: 422, match: { method: "POST", path: `/statuses/${first}` } });
     await w.tree.push("main");
@@ -157,7 +138,8 @@ describe("a forge that will not take a status", () => {
 
 describe("a forge that loses its answers", () => {
   it("gets no status and no comment twice", async () => {
-    const w = await open();
+    await using stage = await openRecorded();
+    const { w } = stage;
     await w.final(await w.push(shop(1), "Add the shop"));
     await breakForge(
       w,
@@ -184,7 +166,8 @@ describe("a forge that loses its answers", () => {
   });
 
   it("that is away for a whole sync learns of it afterwards, in order", async () => {
-    const w = await open();
+    await using stage = await openRecorded();
+    const { w, log } = stage;
     await breakForge(w, { kind: "status", status: 503, match: { path: "^/api/" } });
     const commit = await w.push(shop(1), "Add the shop");
     await waitFor(async () => ((await w.vms()).at(0)?.state === "RUNNING" ? true : undefined), { what: "the VM" });
@@ -223,7 +206,8 @@ describe("pull requests", () => {
   }
 
   it("from a fork are compared in git alone, without a call to a cluster", async () => {
-    const w = await open();
+    await using stage = await openRecorded();
+    const { w } = stage;
     await w.final(await w.push(shop(1), "Add the shop"));
     await w.control(w.forgeUrl, "POST", "repos", { owner: "alice", name: "fleet", forkOf: "acme/fleet" });
     const before = await clusterCalls(w);
@@ -241,7 +225,8 @@ describe("pull requests", () => {
   });
 
   it("that are drafts say so", async () => {
-    const w = await open();
+    await using stage = await openRecorded();
+    const { w } = stage;
     await w.tree.branch("idea");
     const head = await w.commit(shop(1), "An idea");
     await w.tree.push("idea");
@@ -251,7 +236,8 @@ describe("pull requests", () => {
   });
 
   it("are planned anew when the base moves under them, and left alone when it moves elsewhere", async () => {
-    const w = await open();
+    await using stage = await openRecorded();
+    const { w, log } = stage;
     await w.final(await w.push(shop(1), "Add the shop"));
     await w.tree.branch("database");
     const head = await w.commit(shop(1, ["web", "db"]), "Add a database");
@@ -290,7 +276,8 @@ describe("pull requests", () => {
   });
 
   it("that conflict with the base name the files, and are planned once that is settled", async () => {
-    const w = await open();
+    await using stage = await openRecorded();
+    const { w } = stage;
     await w.final(await w.push(shop(1), "Add the shop"));
     await w.tree.branch("two");
     const head = await w.commit(shop(2), "Two CPUs");

@@ -1,5 +1,9 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { Writable } from "node:stream";
 import { pino } from "pino";
+import type { Config, SecretReference } from "../../src/config/config.ts";
+import { secretInFile } from "../../src/config/secrets.ts";
 import type { Log } from "../../src/ports/log.ts";
 import { waitFor } from "./wait-for.ts";
 import { World, type WorldOptions } from "./world.ts";
@@ -43,4 +47,11 @@ export async function openRecorded(options: WorldOptions = {}): Promise<Recorded
   const w = await World.open({ log: log.log, ...options });
   await w.run();
   return { w, log, [Symbol.asyncDispose]: () => w[Symbol.asyncDispose]() };
+}
+
+/** A secret in a file of the world's own folder, holding this text until the test writes another. */
+export function plantedSecret(config: Config, name: string, text: string): SecretReference {
+  const file = join(config.dataDir, "..", name);
+  writeFileSync(file, text);
+  return secretInFile(file);
 }
