@@ -46,7 +46,7 @@ const texts: readonly string[] = [
   describeSynced({ operations: 1, clusters: 1, durationMs: 2_000, returnsTo: "9f8e7d6c5b4a" }),
   describeSynced({ operations: 0, clusters: 0, durationMs: 0 }),
   describeFailed({ failed: 1, operations: 9, first }),
-  describeFailed({ failed: 0, operations: 0, problems: 2, conflicts: 1 }),
+  describeFailed({ failed: 0, operations: 0, problems: 1, problem: "manifests/web.yaml:4:9: ...", conflicts: 1 }),
   describeApproval({
     losing: Array.from({ length: 12 }, String),
     budget: 3,
