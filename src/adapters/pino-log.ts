@@ -1,5 +1,4 @@
 import { pino } from "pino";
-import pretty from "pino-pretty";
 import type { Log } from "../ports/log.ts";
 
 export interface LogOptions {
@@ -15,11 +14,12 @@ export interface RootLog extends Log {
   setLevel(level: string): void;
 }
 
-export function createLog(options: LogOptions): RootLog {
+/** pino-pretty is loaded only where somebody reads along: a service is smaller without it. */
+export async function createLog(options: LogOptions): Promise<RootLog> {
   const terminal = (options.fd === 1 ? process.stdout : process.stderr).isTTY;
   const readable = options.format === "pretty" || (options.format === "auto" && terminal);
   const destination = readable
-    ? pretty({
+    ? (await import("pino-pretty")).default({
         destination: options.fd,
         colorize: terminal,
         ignore: "pid,hostname",

@@ -90,7 +90,7 @@ async function checkMirror(to: string): Promise<string> {
 }
 
 async function checkEngine(config: Config): Promise<Finding[]> {
-  const log = createLog({ level: "silent", format: "json", fd: 2 });
+  const log = await createLog({ level: "silent", format: "json", fd: 2 });
   const redis = config.redis.url === undefined ? "redis (private)" : "redis";
   try {
     await using engine = await composeEngine({ config, log, version: readVersion() });

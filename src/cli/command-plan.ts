@@ -37,7 +37,7 @@ export async function planCommand(options: PlanOptions): Promise<ExitCode> {
     throw new WatcherError("usage", "give --markdown or --json, not both");
   const config = await settingsIfAny(options);
   const progress = progressLine();
-  const log = createLog({ level: "silent", format: "json", fd: 2 });
+  const log = await createLog({ level: "silent", format: "json", fd: 2 });
   await using world = config === undefined ? undefined : composeWorld({ config, log, version: readVersion() });
   progress.show("planning ...");
   const plan =
@@ -163,7 +163,7 @@ async function plan(inputs: Inputs): Promise<Plan> {
   const clusters = [
     ...new Set([...desired.targets.values(), ...(base?.targets.values() ?? [])].map((target) => target.cluster)),
   ].sort();
-  const log = createLog({ level: "silent", format: "json", fd: 2 });
+  const log = await createLog({ level: "silent", format: "json", fd: 2 });
   const read =
     inputs.offline || world === undefined
       ? assume(clusters, base, instance)

@@ -14,7 +14,7 @@ export type Role = "watch" | "work";
 /** `run`, `watch` and `work`: the same process with both roles or one, until SIGTERM or SIGINT. */
 export async function runCommand(roles: readonly Role[], options: GlobalOptions): Promise<ExitCode> {
   const config = await readSettingsAloud(options);
-  const log = createLog({ ...config.log, fd: 1 });
+  const log = await createLog({ ...config.log, fd: 1 });
   const version = readVersion();
   log.info(
     {

@@ -1,22 +1,10 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { messageOf, WatcherError } from "../lib/errors.ts";
 import { parseDuration } from "../manifest/quantity.ts";
-import { configCheckCommand, configShowCommand } from "./command-config.ts";
-import { demoCommand } from "./command-demo.ts";
-import { doctorCommand } from "./command-doctor.ts";
-import { historyCommand } from "./command-history.ts";
-import { planCommand, type PlanOptions } from "./command-plan.ts";
-import { type Role, runCommand } from "./command-run.ts";
-import {
-  simulateForgeCommand,
-  type SimulateForgeOptions,
-  simulateHypercoreCommand,
-  type SimulateHypercoreOptions,
-} from "./command-simulate.ts";
-import { statusCommand } from "./command-status.ts";
-import { syncCommand } from "./command-sync.ts";
-import { validateCommand, type ValidateOptions } from "./command-validate.ts";
-import { waitCommand } from "./command-wait.ts";
+import type { PlanOptions } from "./command-plan.ts";
+import type { Role } from "./command-run.ts";
+import type { SimulateForgeOptions, SimulateHypercoreOptions } from "./command-simulate.ts";
+import type { ValidateOptions } from "./command-validate.ts";
 import { type ExitCode, exitCodes } from "./exit-codes.ts";
 import { complain, print, printJson, surviveClosedOutput } from "./output.ts";
 import type { GlobalOptions } from "./settings.ts";
@@ -53,6 +41,10 @@ function describeError(error: unknown): string {
   return `internal error: ${stack ?? messageOf(error)}`;
 }
 
+/**
+ * Takes the exit code of the command that ran. Commands are imported when they run: `run` stays small without the
+ * simulators and the demo, and `validate` starts without Redis, git and HTTP clients.
+ */
 type Settle = (code: ExitCode) => void;
 
 /** Every command with its options and help; `settle` takes the exit code of the one that ran. */
@@ -95,7 +87,9 @@ function addRunning(program: Command, settle: Settle): void {
       .command(name)
       .description(description)
       .addHelpText("after", `\nExample:\n  kraken-gitops ${name} --config kraken-gitops.yaml`)
-      .action(async (_options, command: Command) => settle(await runCommand(roles, globals(command))));
+      .action(async (_options, command: Command) =>
+        settle(await (await import("./command-run.ts")).runCommand(roles, globals(command))),
+      );
   };
   add("run", ["watch", "work"], "watch repositories and carry out operations, in one process");
   add("watch", ["watch"], "only watch: poll git, plan pull requests, start syncs");
@@ -113,7 +107,12 @@ function addReviewing(program: Command, settle: Settle): void {
       "\nExamples:\n  kraken-gitops validate manifests/\n  kraken-gitops validate --strict web.yaml",
     )
     .action(async (paths: string[], _options, command: Command) =>
-      settle(await validateCommand(paths, command.optsWithGlobals<ValidateOptions>())),
+      settle(
+        await (await import("./command-validate.ts")).validateCommand(
+          paths,
+          command.optsWithGlobals<ValidateOptions>(),
+        ),
+      ),
     );
   program
     .command("plan")
@@ -127,7 +126,9 @@ function addReviewing(program: Command, settle: Settle): void {
       "after",
       "\nExamples:\n  kraken-gitops plan\n  kraken-gitops plan --path manifests/ --offline   # a pre-commit check\n  kraken-gitops plan --json | jq .operations",
     )
-    .action(async (_options, command: Command) => settle(await planCommand(command.optsWithGlobals<PlanOptions>())));
+    .action(async (_options, command: Command) =>
+      settle(await (await import("./command-plan.ts")).planCommand(command.optsWithGlobals<PlanOptions>())),
+    );
 }
 
 function addWatching(program: Command, settle: Settle): void {
@@ -139,7 +140,7 @@ function addWatching(program: Command, settle: Settle): void {
     .description("what each repository is doing (exit codes: 1 trouble, 2 a sync is under way)")
     .addHelpText("after", "\nExamples:\n  kraken-gitops status\n  kraken-gitops status fleet --json")
     .action(async (repository: string | undefined, _options, command: Command) =>
-      settle(await statusCommand(repository, globals(command))),
+      settle(await (await import("./command-status.ts")).statusCommand(repository, globals(command))),
     );
   program
     .command("history [repository]")
@@ -151,7 +152,7 @@ function addWatching(program: Command, settle: Settle): void {
       "\nExamples:\n  kraken-gitops history --limit 5\n  kraken-gitops history fleet --application shop --json",
     )
     .action(async (repository: string | undefined, _options, command: Command) =>
-      settle(await historyCommand(repository, command.optsWithGlobals())),
+      settle(await (await import("./command-history.ts")).historyCommand(repository, command.optsWithGlobals())),
     );
   program
     .command("sync [repository]")
@@ -160,7 +161,12 @@ function addWatching(program: Command, settle: Settle): void {
     .addOption(timeout)
     .addHelpText("after", "\nExamples:\n  kraken-gitops sync\n  kraken-gitops sync fleet --wait --timeout 15m")
     .action(async (repository: string | undefined, options: { timeout: number }, command: Command) =>
-      settle(await syncCommand(repository, { ...command.optsWithGlobals(), timeoutMs: options.timeout })),
+      settle(
+        await (await import("./command-sync.ts")).syncCommand(repository, {
+          ...command.optsWithGlobals(),
+          timeoutMs: options.timeout,
+        }),
+      ),
     );
   program
     .command("wait")
@@ -170,7 +176,12 @@ function addWatching(program: Command, settle: Settle): void {
     .addOption(timeout)
     .addHelpText("after", "\nExample:\n  git push && kraken-gitops wait --commit $(git rev-parse HEAD) --timeout 15m")
     .action(async (options: { timeout: number }, command: Command) =>
-      settle(await waitCommand({ ...command.optsWithGlobals(), timeoutMs: options.timeout })),
+      settle(
+        await (await import("./command-wait.ts")).waitCommand({
+          ...command.optsWithGlobals(),
+          timeoutMs: options.timeout,
+        }),
+      ),
     );
 }
 
@@ -180,23 +191,31 @@ function addSettingUp(program: Command, settle: Settle): void {
     .command("show")
     .description("the effective configuration, secrets as references")
     .addHelpText("after", "\nExample:\n  kraken-gitops config show --json")
-    .action(async (_options, command: Command) => settle(await configShowCommand(globals(command))));
+    .action(async (_options, command: Command) =>
+      settle(await (await import("./command-config.ts")).configShowCommand(globals(command))),
+    );
   config
     .command("check")
     .description("check the configuration file and its secrets; reaches nothing over the network")
     .addHelpText("after", "\nExample:\n  kraken-gitops config check --config kraken-gitops.yaml")
-    .action(async (_options, command: Command) => settle(await configCheckCommand(globals(command))));
+    .action(async (_options, command: Command) =>
+      settle(await (await import("./command-config.ts")).configCheckCommand(globals(command))),
+    );
   program
     .command("doctor")
     .description("check everything a run needs: versions, Redis, remotes, forges, clusters, mirrors")
     .addHelpText("after", "\nExample:\n  kraken-gitops doctor --config kraken-gitops.yaml")
-    .action(async (_options, command: Command) => settle(await doctorCommand(globals(command))));
+    .action(async (_options, command: Command) =>
+      settle(await (await import("./command-doctor.ts")).doctorCommand(globals(command))),
+    );
   program
     .command("demo")
     .description("the whole road on this machine: manifests, plan comment, merge, VMs, revert")
     .option("--keep", "leave everything running at the end")
     .addHelpText("after", "\nExamples:\n  kraken-gitops demo\n  kraken-gitops demo --keep")
-    .action(async (options: { keep?: boolean }) => settle(await demoCommand({ keep: options.keep === true })));
+    .action(async (options: { keep?: boolean }) =>
+      settle(await (await import("./command-demo.ts")).demoCommand({ keep: options.keep === true })),
+    );
   addSimulators(
     program.command("simulate").description("a cluster or a forge to try things with, in a process of its own"),
     settle,
@@ -221,7 +240,9 @@ function addSimulators(simulate: Command, settle: Settle): void {
     .option("--seed <number>", "seed of everything random", numberOption)
     .option("--tls", "self-signed TLS")
     .addHelpText("after", "\nExample:\n  kraken-gitops simulate hypercore --port 8443 --tls --state cluster.jsonl")
-    .action(async (options: SimulateHypercoreOptions) => settle(await simulateHypercoreCommand(options)));
+    .action(async (options: SimulateHypercoreOptions) =>
+      settle(await (await import("./command-simulate.ts")).simulateHypercoreCommand(options)),
+    );
   simulate
     .command("forge")
     .description("a small GitHub-like forge with real git repositories")
@@ -234,7 +255,9 @@ function addSimulators(simulate: Command, settle: Settle): void {
       "after",
       "\nExample:\n  kraken-gitops simulate forge --port 3000 --data ./forge --repository acme/fleet",
     )
-    .action(async (options: SimulateForgeOptions) => settle(await simulateForgeCommand(options)));
+    .action(async (options: SimulateForgeOptions) =>
+      settle(await (await import("./command-simulate.ts")).simulateForgeCommand(options)),
+    );
 }
 
 function globals(command: Command): GlobalOptions {

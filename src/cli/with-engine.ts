@@ -10,7 +10,7 @@ export async function withEngine<T>(
   body: (engine: OpenEngine, config: Config) => Promise<T>,
 ): Promise<T> {
   const config = await readSettings(options);
-  const log = createLog({ level: "error", format: config.log.format, fd: 2 });
+  const log = await createLog({ level: "error", format: config.log.format, fd: 2 });
   await using engine = await composeEngine({ config, log, version: readVersion() });
   return await body(engine, config);
 }
