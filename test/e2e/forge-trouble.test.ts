@@ -81,19 +81,23 @@ describe.concurrent("a forge that does not take a status", () => {
       /answered 500 to POST .*Server Error/,
     ],
     ["cut connections", () => ({ kind: "drop-before" }), /did not answer POST /],
-  ])("%s: says why, and delivers it when that is over", async (_title, fault, reason) => {
-    await using stage = await openRecorded();
-    const { w, log } = stage;
-    await breakForge(w, { ...fault(), match: statuses, times: 2 });
-    const commit = await w.push(shop(1), "Add the shop");
-    expect(await w.final(commit)).toMatchObject({ state: "success" });
-    await expectOneFinal(w, commit);
-    expect((await w.statuses(commit))[0]).toMatchObject({ state: "pending" });
-    const lines = log.text().split("\n");
-    expect(lines.find((line) => line.includes("the forge did not take a message, it waits in the outbox"))).toMatch(
-      reason,
-    );
-  }, 60_000);
+  ])(
+    "%s: says why, and delivers it when that is over",
+    async (_title, fault, reason) => {
+      await using stage = await openRecorded();
+      const { w, log } = stage;
+      await breakForge(w, { ...fault(), match: statuses, times: 2 });
+      const commit = await w.push(shop(1), "Add the shop");
+      expect(await w.final(commit)).toMatchObject({ state: "success" });
+      await expectOneFinal(w, commit);
+      expect((await w.statuses(commit))[0]).toMatchObject({ state: "pending" });
+      const lines = log.text().split("\n");
+      expect(lines.find((line) => line.includes("the forge did not take a message, it waits in the outbox"))).toMatch(
+        reason,
+      );
+    },
+    60_000,
+  );
 
   it("does not wait for ever for an answer", async () => {
     await using stage = await openRecorded();
