@@ -1,4 +1,5 @@
-import { type DesiredVirdomain, identityKey } from "../fleet/desired-state.ts";
+import { messageOf, WatcherError } from "../lib/errors.ts";
+import { type DesiredDisk, type DesiredVirdomain, identityKey } from "../fleet/desired-state.ts";
 import { defaultPolicy } from "../manifest/document.ts";
 import { diffVirdomain, isProtected } from "../plan/diff-virdomain.ts";
 import type { LiveVirdomain, OwnershipMark } from "../plan/live-state.ts";
@@ -71,6 +72,7 @@ async function applyReplace(
     if (!difference.changes.some((change) => change.disruption === "rebuild"))
       return stale(`${desired.name} no longer needs to be rebuilt`);
     if (live.mark?.protected === true || isProtected(desired)) return stale(`${desired.name} is protected`);
+    await input.hypervisor.prepare(desired.disks, context);
     await removeVirdomain(input.hypervisor, live, desired.policy, context);
   }
   return applyCreate(input, desired, context);
@@ -94,17 +96,44 @@ async function applyUpdate(
     await settlePower(input, desired, found, context);
     return done;
   }
+  await hypervisor.prepare(newMedia(desired, live), context);
   if (wanted.some((change) => hypervisor.traits.rebootFor.has(change.kind)))
     await stopVirdomain(hypervisor, found, desired, context);
-  const current = (await hypervisor.findVirdomain(found.id, context.signal)) ?? found;
-  const updated = await hypervisor.update(
-    current,
-    desired,
-    markFor(input, desired, found.mark === undefined ? desired.cloudInit?.hash : found.mark.cloudInitHash),
-    context,
-  );
+  const updated = await updateOrRestart(input, desired, found, context);
   await settlePower(input, desired, updated, context);
   return done;
+}
+
+/** Disks whose image or ISO the VM does not have yet. */
+function newMedia(desired: DesiredVirdomain, live: LiveVirdomain): readonly DesiredDisk[] {
+  const present = new Map(live.disks.map((disk) => [disk.name, disk.assetId]));
+  return desired.disks.filter((disk) => disk.asset !== undefined && present.get(disk.name) !== disk.asset.id);
+}
+
+/** Makes the change. What can never succeed must not leave a VM off that was switched off for it. */
+async function updateOrRestart(
+  input: OperationInput,
+  desired: DesiredVirdomain,
+  found: LiveVirdomain,
+  context: ChangeContext,
+): Promise<LiveVirdomain> {
+  const { hypervisor } = input;
+  const cloudInitHash = found.mark === undefined ? desired.cloudInit?.hash : found.mark.cloudInitHash;
+  const current = (await hypervisor.findVirdomain(found.id, context.signal)) ?? found;
+  try {
+    return await hypervisor.update(current, desired, markFor(input, desired, cloudInitHash), context);
+  } catch (error) {
+    const hopeless = error instanceof WatcherError && error.retry === "terminal";
+    if (hopeless && found.power === "running" && desired.state === "running") {
+      await hypervisor.start(found.id, context).catch((failed: unknown) => {
+        throw new WatcherError(
+          error.code,
+          `${error.message}; it is off and could not be started again: ${messageOf(failed)}`,
+        );
+      });
+    }
+    throw error;
+  }
 }
 
 async function applyDelete(input: OperationInput, context: ChangeContext): Promise<OperationEnd> {

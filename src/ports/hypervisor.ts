@@ -1,4 +1,4 @@
-import type { DesiredVirdomain } from "../fleet/desired-state.ts";
+import type { DesiredDisk, DesiredVirdomain } from "../fleet/desired-state.ts";
 import type { LiveState, LiveVirdomain, OwnershipMark, PlatformTraits } from "../plan/live-state.ts";
 
 /**
@@ -17,6 +17,11 @@ export interface Hypervisor extends AsyncDisposable {
    * when they cannot. Called before the operations of a cluster begin.
    */
   ensureReady(signal: AbortSignal): Promise<void>;
+  /**
+   * Brings the images and ISOs of these disks onto the cluster without touching any VM. Called before a VM is switched
+   * off or removed for them: a missing image must not cost a VM that runs.
+   */
+  prepare(disks: readonly DesiredDisk[], context: ChangeContext): Promise<void>;
   /**
    * Brings a VM into being, switched off, with every device, mark and boot order in place; goes on from wherever an
    * earlier attempt stopped (found by its mark). The last write takes the `building` flag off the mark.

@@ -216,6 +216,35 @@ describe("a revert while the bad commit is being applied", () => {
   }
 });
 
+describe("a change whose image is missing", () => {
+  it("leaves a running VM running, and a VM that would be rebuilt in being", async () => {
+    const w = await open();
+    const good = manifest("shop", [{ name: "web" }, { name: "db" }]);
+    await w.final(await w.push({ "manifests/shop.yaml": good }, "Good"));
+    const before = await w.uuids();
+    const bad = good
+      .replace("cpu: 1", "cpu: 2")
+      .replace(
+        "capacity: 10 GiB }",
+        "capacity: 10 GiB }\n          - { name: extra, type: virtio_disk, source: gone, capacity: 10 GiB }",
+      )
+      .replace(/(name: db[\s\S]*?)machine_type: uefi([\s\S]*?)source: ubuntu/, "$1machine_type: bios$2source: gone")
+      .replace(
+        "  resources:",
+        '    - { name: gone, type: virtual_disk, format: raw, url: "https://storage.googleapis.com/demo-bucket/gone.img" }\n  resources:',
+      );
+    expect(await w.final(await w.push({ "manifests/shop.yaml": bad }, "Bad"))).toMatchObject({
+      state: "failure",
+      description: expect.stringContaining("gone"),
+    });
+    expect(await w.uuids()).toEqual(before);
+    expect(await w.vms()).toMatchObject([
+      { name: "db", state: "RUNNING" },
+      { name: "web", state: "RUNNING" },
+    ]);
+  });
+});
+
 describe("history that was rewritten", () => {
   it("is followed, but deletes only with an approval", async () => {
     const w = await open();

@@ -1,13 +1,13 @@
 import { WatcherError } from "../../lib/errors.ts";
 import { Turns } from "../../lib/turns.ts";
 import { SharedWork } from "../../lib/shared-work.ts";
-import type { DesiredVirdomain } from "../../fleet/desired-state.ts";
+import type { DesiredDisk, DesiredVirdomain } from "../../fleet/desired-state.ts";
 import type { LiveState, LiveVirdomain, OwnershipMark } from "../../plan/live-state.ts";
 import type { ChangeContext, Hypervisor } from "../../ports/hypervisor.ts";
 import { type ClusterAccess, findVm, listVms } from "./access.ts";
 import { checkCluster, readVersion } from "./check.ts";
 import { HypercoreClient } from "./client.ts";
-import type { Convergence } from "./converge.ts";
+import { type Convergence, prepareMedium } from "./converge.ts";
 import { createVm } from "./create.ts";
 import { deleteVm } from "./delete.ts";
 import { ImageLibrary } from "./image-library.ts";
@@ -72,6 +72,10 @@ class HypercoreDriver implements Hypervisor {
       },
       signal,
     );
+  }
+
+  async prepare(disks: readonly DesiredDisk[], context: ChangeContext): Promise<void> {
+    for (const disk of disks) await prepareMedium({ library: this.#library, context }, disk);
   }
 
   async create(desired: DesiredVirdomain, mark: OwnershipMark, context: ChangeContext): Promise<LiveVirdomain> {

@@ -14,6 +14,7 @@ export function instantHypervisor(cluster: string): Hypervisor {
   return {
     cluster,
     traits: hypercoreTraits,
+    prepare: () => Promise.resolve(),
     readLiveState: () => Promise.resolve({ cluster, virdomains: [...virdomains.values()] }),
     findVirdomain: (id) => Promise.resolve(virdomains.get(id)),
     ensureReady: () => Promise.resolve(),
