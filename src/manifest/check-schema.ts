@@ -2,7 +2,7 @@ import { Ajv, type ErrorObject, type ValidateFunction } from "ajv";
 import { applicationSchema } from "./application-schema.ts";
 import { clusterGroupSchema, deploymentSchema } from "./fleet-schemas.ts";
 import type { JsonSchema } from "./json-schema.ts";
-import { nearestHint } from "./nearest.ts";
+import { findNearest, nearestHint } from "./nearest.ts";
 import type { ProblemCode } from "./problem-codes.ts";
 import { strictApplicationSchema } from "./strict-schema.ts";
 import type { Path } from "./yaml-tree.ts";
@@ -41,10 +41,29 @@ export function checkSchema(name: SchemaName, value: unknown): readonly SchemaFi
   const validate = validator(name);
   if (validate(value)) return [];
   const strict = name.startsWith("strict");
-  return (validate.errors ?? []).flatMap((error) => {
+  const errors = validate.errors ?? [];
+  const misspelt = misspeltKeys(errors);
+  return errors.flatMap((error) => {
+    if (error.keyword === "required" && misspelt.has(placeOf(error, error.params["missingProperty"]))) return [];
     const finding = toFinding(error, pathOf(error.instancePath, value));
     return finding === undefined ? [] : [strict ? strictFinding(finding) : finding];
   });
+}
+
+/** Known keys of which a misspelt form stands in their place: one mistake, and the unknown key says it better. */
+function misspeltKeys(errors: readonly ErrorObject[]): ReadonlySet<string> {
+  const unknown = errors.filter((error) => error.keyword === "additionalProperties");
+  return new Set(
+    unknown.flatMap((error) => {
+      const known = Object.keys((error.parentSchema as { readonly properties?: object } | undefined)?.properties ?? {});
+      const meant = findNearest(show(error.params["additionalProperty"]), known);
+      return meant === undefined ? [] : [placeOf(error, meant)];
+    }),
+  );
+}
+
+function placeOf(error: ErrorObject, key: unknown): string {
+  return `${error.instancePath}/${show(key)}`;
 }
 
 function pathOf(pointer: string, root: unknown): Path {

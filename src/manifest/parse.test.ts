@@ -73,6 +73,16 @@ function soleApplication(text: string | Uint8Array): ApplicationDocument {
 const soleVm = (vm: Tree): ApplicationDocument["resources"][number] | undefined =>
   soleApplication(vmWith(vm)).resources[0];
 
+it("says a misspelt required key once", () => {
+  const messages = (key: string): readonly string[] => {
+    const text = `type: Application\nversion: "1"\nmetadata: { ${key}: web }\nspec: { resources: [] }\n`;
+    return parseManifest("a.yaml", text).problems.map(({ message }) => message);
+  };
+  expect(messages("nam")).toContain('unknown key "nam"');
+  expect(messages("nam")).not.toContain('"name" is missing');
+  expect(messages("title")).toContain('"name" is missing');
+});
+
 describe("the sample manifests", () => {
   it.each([
     ["three-tier-webapp.yaml", 5],
