@@ -50,7 +50,7 @@ describe("validate", () => {
     expect(JSON.parse(stdout)).toMatchObject({
       schemaVersion: 1,
       files: 1,
-      problems: [{ severity: "error", position: { file: "json/bad.yaml", line: 4 } }, {}],
+      problems: [{ severity: "error", code: "unknown-key", position: { file: "json/bad.yaml", line: 4 } }],
     });
   });
 
