@@ -271,7 +271,12 @@ describe("secrets", () => {
     const pull = await w.forge.openPullRequest("Rotate the password", "rotate");
     await w.final(head, "kraken-gitops/plan");
     await w.tree.git("switch", "--quiet", "main");
-    await w.control(w.forgeUrl, "POST", "faults", { kind: "status", status: 401, times: 2, match: { method: "POST" } });
+    await w.control(w.forgeUrl, "POST", "faults", {
+      kind: "status",
+      status: 401,
+      times: 2,
+      match: { method: "POST", path: "/statuses/" },
+    });
     await w.control(w.clusterUrl(), "POST", "faults", { kind: "unauthorized", times: 1, match: { method: "GET" } });
     const last = await w.push(
       { "manifests/shop.yaml": text(`${planted}-3`), "manifests/bad.yaml": `password: ${planted}\n` },
