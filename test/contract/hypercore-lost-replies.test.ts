@@ -4,6 +4,7 @@ import type { DesiredVirdomain } from "../../src/fleet/desired-state.ts";
 import type { LiveVirdomain } from "../../src/plan/live-state.ts";
 import type { ChangeContext, Hypervisor } from "../../src/ports/hypervisor.ts";
 import type { HypercoreOptions } from "../../src/adapters/hypercore/options.ts";
+import { waitFor } from "../support/wait-for.ts";
 import type { FaultRule } from "../../src/simulator/hypercore/faults.ts";
 import type { HypercoreSimulatorOptions } from "../../src/simulator/hypercore/simulator.ts";
 import { MiB, blankDisk, cdrom, cloudInit, desiredVm, freeContext, imageDisk, markOf } from "../support/desired-vm.ts";
@@ -114,7 +115,8 @@ async function live(drop: Drop | undefined, variant: Variant = {}): Promise<read
 }
 
 async function diskOrder(lab: HypercoreLab, id: string): Promise<number[]> {
-  const { blockDevs } = await lab.rawVm(id);
+  // The storm cuts this look past the driver as well: it is repeated until it gets through.
+  const { blockDevs } = await waitFor(() => lab.rawVm(id).catch(() => undefined), { what: "an answer in the storm" });
   return blockDevs
     .filter(({ type }) => type === "VIRTIO_DISK")
     .sort((a, b) => a.slot - b.slot)
