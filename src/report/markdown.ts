@@ -53,7 +53,19 @@ function markerPart(text: string): string {
 export function renderPlanComment(input: PlanCommentInput): string {
   const head = [input.marker, renderVerdict(input), ...renderCautions(input)].join("\n\n");
   const foot = renderFooter(input);
-  const room = input.limitChars - head.length - foot.length - 600;
+  let room = input.limitChars - head.length - foot.length - 600;
+  let text = renderWithin(input, head, foot, room);
+  // Sections keep a least size of their own, so many small ones may exceed their shares together: then all get less.
+  for (let tries = 0; text.length > input.limitChars && tries < maxShrinks; tries++) {
+    room -= text.length - input.limitChars + 200;
+    text = renderWithin(input, head, foot, room);
+  }
+  return text;
+}
+
+const maxShrinks = 8;
+
+function renderWithin(input: PlanCommentInput, head: string, foot: string, room: number): string {
   const sections =
     input.conflictFiles === undefined || input.conflictFiles.length === 0
       ? renderSections(input, room)

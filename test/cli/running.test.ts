@@ -39,11 +39,10 @@ describe("run", () => {
       code: 0,
       stdout: expect.stringMatching(/ success: Synced: 1 operation on 1 cluster/),
     });
-    const [status, statusJson, history, synced] = await Promise.all([
+    const [status, statusJson, history] = await Promise.all([
       l.run("status"),
       l.run("status", "--json"),
       l.run("history", "--json", "--application", "shop"),
-      l.run("sync", "--wait", "--json", "--timeout", "30s"),
     ]);
     expect(status).toMatchObject({ code: 0, stdout: expect.stringMatching(/fleet[\s\S]*"Add the shop" success/) });
     expect(JSON.parse(statusJson.stdout)).toMatchObject({
@@ -54,6 +53,7 @@ describe("run", () => {
       schemaVersion: 1,
       entries: [{ revision: commit, verdict: { state: "success" } }],
     });
+    const synced = await l.run("sync", "--wait", "--json", "--timeout", "30s");
     expect(synced.code).toBe(0);
     expect(JSON.parse(synced.stdout)).toMatchObject({ verdict: { state: "success" } });
 
