@@ -1,13 +1,20 @@
 import { defineConfig } from "vitest/config";
 
+const core = ["src/**/*.test.ts", "test/{config,docs,report}/**/*.test.ts", "test/e2e/crash.test.ts"];
+const road = ["test/{cli,contract,e2e,simulator}/**/*.test.ts"];
+
 export default defineConfig({
   test: {
-    include: ["src/**/*.test.ts", "test/**/*.test.ts"],
-    exclude: ["test/crash/**", "node_modules/**", "dist/**"],
     // Tests of the road mostly wait for processes: two files at a time fit on two cores.
     maxWorkers: 2,
     testTimeout: 30_000,
     hookTimeout: 30_000,
     reporters: ["default"],
+    projects: [
+      // Rules, properties and random kills: a failure is a fact, whatever a second run would say.
+      { extends: true, test: { name: "core", include: core } },
+      // Many real processes on a machine that may be busy: one that was starved gets a second, reported, chance.
+      { extends: true, test: { name: "road", include: road, exclude: ["test/e2e/crash.test.ts"], retry: 1 } },
+    ],
   },
 });
