@@ -1,7 +1,7 @@
 import { contentHash } from "../lib/canonical-json.ts";
 import { type DesiredState, identityKey } from "../fleet/desired-state.ts";
 import { type DeletionBudget, defaultPolicy } from "../manifest/document.ts";
-import type { DeletionVerdict, Operation } from "./plan.ts";
+import type { DeletionVerdict, Loss, Operation } from "./plan.ts";
 
 /** What the deletion rules look at, for all clusters of a plan together. */
 export interface DeletionInput {
@@ -20,6 +20,24 @@ export function losesData(operation: Operation): boolean {
   return operation.disruption === "data-loss";
 }
 
+/** What an operation takes with it. */
+export function lossOf(operation: Operation): Loss {
+  const paths = operation.changes.filter((change) => change.lostBytes !== undefined).map((change) => change.path);
+  const key = identityKey(operation.identity);
+  return { cluster: operation.cluster, key, kind: operation.kind, paths: operation.kind === "update" ? paths : [] };
+}
+
+/** Whether a loss was shown before: the same VM, the same kind of operation, and no disk that was not named. */
+export function coversLoss(losses: readonly Loss[], loss: Loss): boolean {
+  return losses.some(
+    (known) =>
+      known.cluster === loss.cluster &&
+      known.key === loss.key &&
+      known.kind === loss.kind &&
+      loss.paths.every((path) => known.paths.includes(path)),
+  );
+}
+
 /**
  * The rules of SAFE-2: a budget per run, nothing at all on an empty desired state or a rewritten branch, and an
  * approval that holds for exactly this set of losses.
@@ -29,12 +47,22 @@ export function judgeDeletions(input: DeletionInput): DeletionVerdict {
   const budget = budgetOf(losing, input);
   const names = losing.map((operation) => `${operation.cluster}/${operation.virdomain}`).sort();
   if (losing.length === 0)
-    return { losing: [], budget, allowed: true, reason: undefined, cause: undefined, approvalId: "", approved: false };
+    return {
+      losing: [],
+      losses: [],
+      budget,
+      allowed: true,
+      reason: undefined,
+      cause: undefined,
+      approvalId: "",
+      approved: false,
+    };
   const approvalId = approvalIdOf(losing);
   const approved = input.approvals.has(approvalId);
   const objection = approved ? undefined : objectionTo(input, losing, budget);
   return {
     losing: names,
+    losses: losing.map(lossOf),
     budget,
     allowed: objection === undefined,
     reason: objection?.reason,

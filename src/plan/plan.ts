@@ -96,10 +96,22 @@ export interface HeldCluster {
   readonly reason: string;
 }
 
+/** What one VM loses: enough to tell a loss that was shown from a greater one that was not. */
+export interface Loss {
+  readonly cluster: string;
+  /** Identity key of the VM. */
+  readonly key: string;
+  readonly kind: OperationKind;
+  /** Disks that go with an update; empty for a deletion or a rebuild, which takes all. */
+  readonly paths: readonly string[];
+}
+
 /** What the deletion rules say of this plan's losses (VM deletions, rebuilds, removed disks). */
 export interface DeletionVerdict {
   /** VMs that lose data if everything planned is done, by `cluster/name`. */
   readonly losing: readonly string[];
+  /** The same losses exactly: nothing else may be lost. */
+  readonly losses: readonly Loss[];
   readonly budget: number;
   readonly allowed: boolean;
   /** Why not, when not allowed, as a sentence. */

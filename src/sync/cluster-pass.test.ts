@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { desiredState, desiredVirdomain, liveVirdomain, target, traits } from "../../test/support/virdomains.ts";
+import { lossOf } from "../plan/deletion-rules.ts";
 import { planCluster } from "../plan/plan-cluster.ts";
 import type { Operation } from "../plan/plan.ts";
-import { maxRounds, nextPassStep, nextRound } from "./cluster-pass.ts";
+import { isPermitted, maxRounds, nextPassStep, nextRound } from "./cluster-pass.ts";
 import type { ClusterPass, OperationOutcome } from "./sync-record.ts";
 
 const [db, app, web] = ["db", "app", "web"].map((name, step) => desiredVirdomain({ resource: name, name, step }));
@@ -34,7 +35,7 @@ const failed: OperationOutcome = {
   fault: "platform",
 };
 const stale: OperationOutcome = { kind: "stale", atMs: 1, message: "moved" };
-const free = { allowed: true, reason: undefined, cause: undefined, approvalId: "", budget: 3, losing: [] };
+const free = { allowed: true, reason: undefined, cause: undefined, losses: [], approvalId: "", budget: 3, losing: [] };
 const outcomes = (...pairs: readonly [Operation | undefined, OperationOutcome][]) =>
   new Map(pairs.map(([operation, outcome]) => [operation?.id ?? "", outcome]));
 const names = (list: readonly Operation[]): string[] => list.map((operation) => operation.virdomain);
@@ -144,9 +145,34 @@ describe("nextRound", () => {
     });
     const refused = nextRound(pass([]), new Map(), removal, free, 5);
     expect(refused).toMatchObject({ kind: "finished", result: { refused: ["web"] } });
-    const named = nextRound(pass([]), new Map(), removal, { ...free, losing: ["lab/web"] }, 5);
+    const named = nextRound(pass([]), new Map(), removal, { ...free, losses: removal.operations.map(lossOf) }, 5);
     expect(named.kind).toBe("next-round");
-    const forbidden = nextRound(pass([]), new Map(), removal, { ...free, allowed: false, losing: ["lab/web"] }, 5);
+    const forbidden = nextRound(
+      pass([]),
+      new Map(),
+      removal,
+      { ...free, allowed: false, losses: removal.operations.map(lossOf) },
+      5,
+    );
     expect(forbidden.kind).toBe("finished");
+  });
+
+  it("does not let a loss grow: a removed disk allows no rebuild of the same VM", () => {
+    const [first] = operations();
+    if (first === undefined) throw new Error("an operation");
+    const disk = {
+      kind: "disk-remove" as const,
+      path: "storage_devices.data",
+      from: "5 GiB",
+      to: undefined,
+      disruption: "data-loss" as const,
+      origin: "git" as const,
+      lostBytes: 5,
+    };
+    const update = { ...first, kind: "update" as const, disruption: "data-loss" as const, changes: [disk] };
+    const allowed = { ...free, losses: [lossOf(update)] };
+    expect(isPermitted(update, allowed)).toBe(true);
+    expect(isPermitted({ ...update, changes: [disk, { ...disk, path: "storage_devices.logs" }] }, allowed)).toBe(false);
+    expect(isPermitted({ ...update, kind: "replace" }, allowed)).toBe(false);
   });
 });

@@ -1,5 +1,5 @@
 import { identityKey } from "../fleet/desired-state.ts";
-import { losesData } from "../plan/deletion-rules.ts";
+import { coversLoss, losesData, lossOf } from "../plan/deletion-rules.ts";
 import type { Conflict, Operation } from "../plan/plan.ts";
 import type {
   ClusterPass,
@@ -101,10 +101,10 @@ export function nextRound(
   };
 }
 
-/** Losses need the deletion rules' word, given for the whole sync and for VMs named in it. */
+/** Losses need the deletion rules' word, given for the whole sync and for exactly these losses: none may grow since. */
 export function isPermitted(operation: Operation, deletions: SyncRecord["deletions"]): boolean {
   if (!losesData(operation)) return true;
-  return deletions.allowed && deletions.losing.includes(`${operation.cluster}/${operation.virdomain}`);
+  return deletions.allowed && coversLoss(deletions.losses, lossOf(operation));
 }
 
 function describeLeft(operation: Operation): string {

@@ -1,4 +1,4 @@
-import type { Conflict, DeletionVerdict, Operation } from "../plan/plan.ts";
+import type { Conflict, DeletionVerdict, Loss, Operation } from "../plan/plan.ts";
 import type { Problem } from "../manifest/problem.ts";
 
 /** Bringing the clusters to one revision of the tracked branch. Plain data without secrets, kept in the state store. */
@@ -38,6 +38,7 @@ export interface SyncRecord {
     readonly approvalId: string;
     readonly budget: number;
     readonly losing: readonly string[];
+    readonly losses: readonly Loss[];
   };
 }
 

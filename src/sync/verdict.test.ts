@@ -21,7 +21,7 @@ const record: SyncRecord = {
   targets: {},
   enforced: [],
   predecessors: [],
-  deletions: { allowed: true, reason: undefined, cause: undefined, approvalId: "", budget: 3, losing: [] },
+  deletions: { allowed: true, reason: undefined, cause: undefined, losses: [], approvalId: "", budget: 3, losing: [] },
 };
 const done = { kind: "create" as const, application: "shop", virdomain: "web", durationMs: 1 };
 const result: ClusterResult = {
@@ -94,6 +94,7 @@ describe("judgeSync", () => {
       allowed: false,
       reason: "too many",
       cause: "budget" as const,
+      losses: [],
       approvalId: "ab12cd34ef56",
       budget: 3,
       losing: ["lab/a", "lab/b", "lab/c", "lab/d"],

@@ -51,7 +51,15 @@ export function syncRecord(repository: string, overrides: Partial<SyncRecord> = 
     targets: { "lab/web": "hash" },
     enforced: [],
     predecessors: [],
-    deletions: { allowed: true, reason: undefined, cause: undefined, approvalId: "", budget: 3, losing: [] },
+    deletions: {
+      allowed: true,
+      reason: undefined,
+      cause: undefined,
+      losses: [],
+      approvalId: "",
+      budget: 3,
+      losing: [],
+    },
     ...overrides,
   };
 }

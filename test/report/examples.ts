@@ -214,6 +214,7 @@ function deletionsOverBudget(): Plan {
       allowed: false,
       reason: "6 VMs would lose data, the budget is 3",
       cause: "budget",
+      losses: [],
       approvalId: "ab12cd34ef56",
       approved: false,
     },

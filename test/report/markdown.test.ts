@@ -110,6 +110,7 @@ const plan: fc.Arbitrary<Plan> = fc
         allowed: false,
         reason,
         cause: "budget",
+        losses: [],
         approvalId: "ab12",
         approved: false,
       },

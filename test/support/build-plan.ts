@@ -21,6 +21,7 @@ export function aPlan(parts: Partial<Plan> = {}): Plan {
       allowed: true,
       reason: undefined,
       cause: undefined,
+      losses: [],
       approvalId: "",
       approved: false,
     },

@@ -23,7 +23,15 @@ export async function pretendApplied(store: StateStore, desired: DesiredState, r
     targets: {},
     enforced: [],
     predecessors: [],
-    deletions: { allowed: true, reason: undefined, cause: undefined, approvalId: "", budget: 0, losing: [] },
+    deletions: {
+      allowed: true,
+      reason: undefined,
+      cause: undefined,
+      losses: [],
+      approvalId: "",
+      budget: 0,
+      losing: [],
+    },
   };
   const verdict = { state: "success", description: "Synced", operations: 0, failed: 0, clusters: 0 } as const;
   await store.createSync(record, [], []);
