@@ -191,6 +191,7 @@ async function planMerge(
     ),
     enforced: new Set(),
     scope: affected,
+    upkeep: false,
     rewritten:
       branch.observed !== undefined &&
       branch.observed !== base &&

@@ -20,6 +20,7 @@ export interface PlanInput {
   readonly traitsOfHeld: ReadonlyMap<string, PlatformTraits>;
   readonly enforced: ReadonlySet<string>;
   readonly scope: ReadonlySet<string> | undefined;
+  readonly upkeep?: boolean;
   readonly rewritten: boolean;
   readonly approvals: ReadonlySet<string>;
   readonly offline: boolean;

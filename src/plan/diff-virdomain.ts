@@ -22,6 +22,8 @@ export interface DiffContext {
   readonly originOf?: (path: string) => ChangeOrigin;
   /** The same VM as the revision before asked for it: its guest text cannot be read back from a cluster. */
   readonly before?: DesiredVirdomain | undefined;
+  /** Whether to move a mark to where the platform keeps it best by now; left out: yes. */
+  readonly upkeep?: boolean;
 }
 
 /**
@@ -32,7 +34,7 @@ export function diffVirdomain(
   desired: DesiredVirdomain,
   live: LiveVirdomain,
   traits: PlatformTraits,
-  { originOf = () => "git", before }: DiffContext = {},
+  { originOf = () => "git", before, upkeep = true }: DiffContext = {},
 ): VirdomainDifference {
   const disks = diffDisks(desired.disks, live.disks);
   const nics = diffNics(desired.nics, live.nics);
@@ -43,14 +45,18 @@ export function diffVirdomain(
     ...nics.differences,
     ...cloudInit.differences,
   ];
+  const marks = upkeep ? diffMarkPlace(live) : [];
   const running = live.power !== "shutoff" && live.power !== "crashed";
-  const changes = differences.map(
-    (difference): Change => ({
-      ...difference,
-      disruption: disruptionOf(difference, traits, running),
-      origin: originOf(difference.path),
-    }),
-  );
+  const toChange = (difference: Difference, origin: ChangeOrigin): Change => ({
+    ...difference,
+    disruption: disruptionOf(difference, traits, running),
+    origin,
+  });
+  const changes = [
+    ...differences.map((difference) => toChange(difference, originOf(difference.path))),
+    // Nobody's drift: the platform learnt something.
+    ...marks.map((difference) => toChange(difference, "git")),
+  ];
   return {
     changes,
     notices: [...disks.notices, ...nics.notices, ...cloudInit.notices],
@@ -59,6 +65,11 @@ export function diffVirdomain(
       ...cloudInit.refusals.map((message) => ({ code: "cloud-init-refused" as const, message })),
     ],
   };
+}
+
+function diffMarkPlace({ mark, markOutdated }: LiveVirdomain): Difference[] {
+  if (mark === undefined || mark.building || markOutdated !== true) return [];
+  return [{ kind: "ownership", path: "metadata.mark", from: "tags", to: "labels" }];
 }
 
 /** What a new VM will be, as changes from nothing; its disks are listed on the operation. */

@@ -60,6 +60,8 @@ export interface LiveVirdomain {
   readonly nics: readonly LiveNic[];
   /** Our mark, when it is whole and on the VM it was made for (a clone carries a copy, see `clone`). */
   readonly mark: OwnershipMark | undefined;
+  /** The platform could keep the mark in a better place by now (HyperCore from 9.7: labels in place of tags). */
+  readonly markOutdated?: boolean;
   /** It carries our mark but was cloned from the VM the mark was made for: never touched. */
   readonly clone: boolean;
   /** Managed by somebody else's replication: never touched. */

@@ -99,7 +99,10 @@ function namesakes(name: string, names: ReadonlyMap<string, readonly LiveVirdoma
   return names.get(name) ?? [];
 }
 
-/** What an adopted VM looks like once its devices are named by position: disks and NICs in their own order. */
+/**
+ * What an adopted VM looks like once its devices are named by position: disks and NICs in their own order. Tags that the
+ * manifest does not name stay people's.
+ */
 export function nameDevices(live: LiveVirdomain, desired: DesiredVirdomain): LiveVirdomain {
   const disks = live.disks.map((disk, index) => {
     const ofType = live.disks.slice(0, index + 1).filter((other) => other.type === disk.type).length - 1;
@@ -107,5 +110,5 @@ export function nameDevices(live: LiveVirdomain, desired: DesiredVirdomain): Liv
     return { ...disk, name: wanted?.name, assetId: wanted?.asset?.id };
   });
   const nics = live.nics.map((nic, index) => ({ ...nic, name: desired.nics[index]?.name }));
-  return { ...live, disks, nics };
+  return { ...live, tags: live.tags.filter((tag) => desired.tags.includes(tag)), disks, nics };
 }

@@ -117,14 +117,15 @@ function planVirdomain(planner: Planner, target: Target, desired: DesiredVirdoma
 
 /** Git against git by the same comparison: what differs between the revisions is theirs, the rest was different before. */
 function contextOf({ input, base }: Planner, desired: DesiredVirdomain): DiffContext {
+  const upkeep = input.upkeep ?? true;
   const known = [desired.identity, ...desired.formerIdentities].map((identity) => base.get(identityKey(identity)));
   const before = known.find((virdomain) => virdomain !== undefined);
-  if (before === undefined) return {};
+  if (before === undefined) return { upkeep };
   const key = targetKey({ cluster: input.live.cluster, application: desired.identity.application });
-  if (input.enforced.has(key)) return { before };
+  if (input.enforced.has(key)) return { before, upkeep };
   const { changes } = diffVirdomain(desired, assumeApplied(before, input.instance, undefined), input.traits);
   const paths = new Set(changes.map((change) => change.path));
-  return { before, originOf: (path) => (paths.has(path) ? "git" : "drift") };
+  return { before, upkeep, originOf: (path) => (paths.has(path) ? "git" : "drift") };
 }
 
 function compareOperations(a: Operation, b: Operation): number {

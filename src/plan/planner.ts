@@ -21,6 +21,8 @@ export interface ClusterPlanInput {
   readonly enforced: ReadonlySet<string>;
   /** Target keys to plan; undefined plans everything on this cluster. */
   readonly scope: ReadonlySet<string> | undefined;
+  /** Whether marks are moved to where the platform keeps them best by now: no news for a review. Left out: yes. */
+  readonly upkeep?: boolean;
 }
 
 /** The input sorted for looking things up, and what has been claimed so far. */

@@ -158,7 +158,9 @@ it("sends a change to the next node when the first cannot be connected to", asyn
   await using lab = await openHypercoreLab();
   await using driver = await lab.open({ endpoints: ["http://127.0.0.1:1", ...lab.addresses] });
   const desired = desiredVm("web-1");
-  expect((await driver.create(desired, markOf(desired, instance), freeContext())).name).toBe("web-1");
+  const live = await lab.driver.create(desired, markOf(desired, instance), freeContext());
+  await driver.start(live.id, freeContext());
+  expect((await lab.driver.findVirdomain(live.id, soon()))?.power).toBe("running");
 });
 
 it("works through tasks that fail, are forgotten or refused for the moment, by looking at the VM", async () => {

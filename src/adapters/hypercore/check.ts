@@ -2,7 +2,8 @@ import { WatcherError } from "../../lib/errors.ts";
 import { type ClusterAccess, listTrueConditions } from "./access.ts";
 import type { HypercoreOptions } from "./options.ts";
 import { requireNotUpdating } from "./update-status.ts";
-import { toLanIp, toVersion } from "./wire.ts";
+import { readVersion, versionAtLeast } from "./version.ts";
+import { toLanIp } from "./wire.ts";
 
 /** What an operator wants to know of a cluster before trusting it with changes. */
 export async function checkCluster(
@@ -15,24 +16,14 @@ export async function checkCluster(
   const conditions = await listTrueConditions(access, signal);
   return [
     `HyperCore ${version}, ${nodes.length} node(s)`,
-    ...(isSupported(version) ? [] : ["this version is older than 9.6, which is the oldest this driver is written for"]),
+    ...(versionAtLeast(version, 9, 6)
+      ? []
+      : ["this version is older than 9.6, which is the oldest this driver is written for"]),
     ...unlistedNodes(nodes, options),
     ...tlsFindings(options),
     ...(await updateFinding(access, signal)),
     ...conditions.map((condition) => `the cluster reports: ${condition.text}`),
   ];
-}
-
-export async function readVersion(access: ClusterAccess, signal: AbortSignal): Promise<string> {
-  const [version] = await access.client.list("Cluster", toVersion, signal);
-  if (version === undefined)
-    throw new WatcherError("cluster-failed", `cluster ${access.cluster} does not describe itself`);
-  return version;
-}
-
-function isSupported(version: string): boolean {
-  const [major = 0, minor = 0] = version.split(".").map(Number);
-  return major > 9 || (major === 9 && minor >= 6);
 }
 
 /** Endpoints are not discovered: a node learnt from the cluster has no certificate anybody trusted. */

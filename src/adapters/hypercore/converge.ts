@@ -7,7 +7,10 @@ import { type Medium, addDisk, changeMedium, growDisk, removeDisk } from "./disk
 import { type DiskWork, noteDevice, placeDisks, planDisks } from "./disks.ts";
 import type { ImageLibrary } from "./image-library.ts";
 import { addNic, changeNic, isLike, noteNics, planNics, removeNic } from "./nics.ts";
-import { type DiskNote, type SlotPlace, formatMark, parseMark, splitTags } from "./ownership-tags.ts";
+import type { DiskNote, SlotPlace } from "./marks.ts";
+import { type OwnershipContent, type OwnershipMembers, readOwnership, toMembers } from "./ownership.ts";
+import { type Labels, sameLabels } from "./ownership-labels.ts";
+import { splitTags } from "./ownership-tags.ts";
 import { changeVm } from "./perform.ts";
 import { isOff } from "./to-virdomain.ts";
 import type { VirDomain } from "./wire.ts";
@@ -21,6 +24,8 @@ export interface Convergence {
   readonly mark: OwnershipMark;
   /** Unnamed devices are taken over by position. */
   readonly adopt: boolean;
+  /** The cluster keeps labels, which then hold our marks. */
+  readonly knowsLabels: boolean;
   readonly context: ChangeContext;
 }
 
@@ -30,20 +35,29 @@ export interface Convergence {
  * a new disk's slot is written on the VM before the disk exists, and everything else is recognised by looking.
  */
 export async function converge(run: Convergence, start: VirDomain): Promise<VirDomain> {
-  const work = planDisks(start, parseMark(start.tags, start.uuid), run.desired, run.adopt);
+  const work = planDisks(start, readOwnership(start), run.desired, run.adopt);
   const media = await prepareMedia(run, [...work.add, ...work.changeMedium.map(({ disk }) => disk)]);
   const vm = await convergeNics(run, await convergeDisks(run, start, work, media));
   return finish(run, vm);
 }
 
-/** Uploads before anything on the VM changes: a missing image must not leave it half done. */
-async function prepareMedia(run: Convergence, disks: readonly DesiredDisk[]): Promise<Map<string, Medium>> {
-  const media = new Map<string, Medium>();
-  for (const disk of disks) media.set(disk.name, await prepareMedium(run, disk));
-  return media;
+/**
+ * Uploads, side by side, before anything on the VM changes: a missing image must not leave it half done. Answers when all
+ * have ended, so that nothing goes on behind the back of a failed operation.
+ */
+export async function prepareMedia(
+  run: Pick<Convergence, "library" | "context">,
+  disks: readonly DesiredDisk[],
+): Promise<Map<string, Medium>> {
+  const ends = await Promise.allSettled(
+    disks.map(async (disk) => [disk.name, await prepareMedium(run, disk)] as const),
+  );
+  const failed = ends.find((end) => end.status === "rejected");
+  if (failed !== undefined) throw failed.reason;
+  return new Map(ends.flatMap((end) => (end.status === "fulfilled" ? [end.value] : [])));
 }
 
-export async function prepareMedium(
+async function prepareMedium(
   { library, context }: Pick<Convergence, "library" | "context">,
   disk: DesiredDisk,
 ): Promise<Medium> {
@@ -83,7 +97,7 @@ async function addDisks(
   work: DiskWork,
   media: ReadonlyMap<string, Medium>,
 ): Promise<VirDomain> {
-  const places = placeDisks(start, work.add, parseMark(start.tags, start.uuid).disks);
+  const places = placeDisks(start, work.add, readOwnership(start).disks);
   let vm = await writeIntent(run, start, work, places);
   for (const disk of work.add) {
     const place = places.get(disk.name);
@@ -99,7 +113,7 @@ async function writeIntent(
   work: DiskWork,
   places: ReadonlyMap<string, SlotPlace>,
 ): Promise<VirDomain> {
-  const record = parseMark(vm.tags, vm.uuid);
+  const record = readOwnership(vm);
   // Notes of removed disks go: their slots may be taken by the new ones.
   const disks = new Map<string, DiskNote>();
   for (const { disk, device } of work.keep)
@@ -109,13 +123,13 @@ async function writeIntent(
     if (place !== undefined) disks.set(disk.name, { ...place, assetId: disk.asset?.id });
   }
   const mark = record.mark ?? { ...run.mark, revision: undefined, building: false };
-  const tags = formatMark({ ...record, mark, vmUuid: mark.building ? undefined : vm.uuid, disks });
-  return patchVm(run, vm, { tags });
+  const content = { ...record, mark, vmUuid: mark.building ? undefined : vm.uuid, disks };
+  return patchVm(run, vm, marksOn(run, vm, content));
 }
 
 async function convergeNics(run: Convergence, start: VirDomain): Promise<VirDomain> {
   const { access, context, desired, adopt } = run;
-  const work = planNics(start, parseMark(start.tags, start.uuid), desired.nics, adopt);
+  const work = planNics(start, readOwnership(start), desired.nics, adopt);
   let vm = start;
   for (const { device, name } of work.remove) {
     requireOff(vm, `removing NIC "${name}"`);
@@ -147,6 +161,8 @@ interface VirDomainPatch {
   readonly numVCPU?: number;
   readonly bootDevices?: readonly string[];
   readonly tags?: string;
+  /** Name -> base64; replaces the whole map. */
+  readonly labels?: Labels;
 }
 
 async function finish(run: Convergence, vm: VirDomain): Promise<VirDomain> {
@@ -159,7 +175,8 @@ async function finish(run: Convergence, vm: VirDomain): Promise<VirDomain> {
 async function patchVm(run: Convergence, vm: VirDomain, patch: VirDomainPatch): Promise<VirDomain> {
   const done = (seen: VirDomain | undefined): boolean => seen !== undefined && shows(seen, patch);
   if (done(vm)) return vm;
-  const send = (signal: AbortSignal) => run.access.client.change("PATCH", `VirDomain/${vm.uuid}`, patch, signal);
+  const send = (signal: AbortSignal) =>
+    run.access.client.change("PATCH", `VirDomain/${vm.uuid}`, toBody(patch), signal);
   return changeVm(run.access, vm.uuid, { what: `change VM ${vm.name}`, send, done }, run.context);
 }
 
@@ -171,8 +188,14 @@ function shows(vm: VirDomain, patch: VirDomainPatch): boolean {
     (patch.mem === undefined || vm.memBytes === patch.mem) &&
     (patch.numVCPU === undefined || vm.numVCPU === patch.numVCPU) &&
     (patch.bootDevices === undefined || sameList(vm.bootDevices, patch.bootDevices)) &&
-    (patch.tags === undefined || sameList(splitTags(vm.tags), splitTags(patch.tags)))
+    (patch.tags === undefined || sameList(splitTags(vm.tags), splitTags(patch.tags))) &&
+    (patch.labels === undefined || sameLabels(vm.labels ?? new Map(), patch.labels))
   );
+}
+
+function toBody({ labels, ...patch }: VirDomainPatch): object {
+  if (labels === undefined) return patch;
+  return { ...patch, labels: Object.fromEntries([...labels].map(([name, value]) => [name, { value }])) };
 }
 
 function sameList(a: readonly string[], b: readonly string[]): boolean {
@@ -183,7 +206,6 @@ function differences(run: Convergence, vm: VirDomain): VirDomainPatch {
   const { desired } = run;
   const os = operatingSystemOf(desired.os);
   const bootDevices = bootOrder(run, vm);
-  const tags = finalTags(run, vm);
   return {
     ...(vm.name === desired.name ? {} : { name: desired.name }),
     ...(vm.description.trimEnd() === desired.description.trimEnd() ? {} : { description: desired.description }),
@@ -193,7 +215,7 @@ function differences(run: Convergence, vm: VirDomain): VirDomainPatch {
     ...(vm.memBytes === desired.memoryBytes ? {} : { mem: desired.memoryBytes }),
     ...(vm.numVCPU === desired.cpu ? {} : { numVCPU: desired.cpu }),
     ...(sameList(vm.bootDevices, bootDevices) ? {} : { bootDevices }),
-    ...(sameList(splitTags(vm.tags), splitTags(tags)) ? {} : { tags }),
+    ...finalMarks(run, vm),
   };
 }
 
@@ -208,7 +230,7 @@ function isWindowsValue(operatingSystem: string): boolean {
 
 /** Ours in the manifest's order; devices of people that could be booted from stay behind them. */
 function bootOrder(run: Convergence, vm: VirDomain): string[] {
-  const work = planDisks(vm, parseMark(vm.tags, vm.uuid), run.desired, run.adopt);
+  const work = planDisks(vm, readOwnership(vm), run.desired, run.adopt);
   const ours = work.keep
     .filter(({ disk }) => disk.boot !== undefined)
     .sort((a, b) => (a.disk.boot ?? 0) - (b.disk.boot ?? 0))
@@ -222,16 +244,27 @@ function bootOrder(run: Convergence, vm: VirDomain): string[] {
   return sameList(current, ours) ? [...vm.bootDevices] : [...ours, ...others];
 }
 
-function finalTags(run: Convergence, vm: VirDomain): string {
+function finalMarks(run: Convergence, vm: VirDomain): Partial<OwnershipMembers> {
   const { desired, adopt } = run;
-  const record = parseMark(vm.tags, vm.uuid);
+  const record = readOwnership(vm);
   const disks = planDisks(vm, record, desired, adopt);
-  return formatMark({
+  // Whoever tagged a VM before it became ours keeps these tags.
+  const strangers = record.place === "nowhere" ? record.manifestTags : [];
+  return marksOn(run, vm, {
     mark: { ...run.mark, building: false },
     vmUuid: vm.uuid,
     manifestTags: desired.tags,
-    peopleTags: record.peopleTags,
+    peopleTags: [...record.peopleTags, ...strangers],
     disks: new Map(disks.keep.map(({ disk, device }) => [disk.name, noteDevice(vm, device, disk)])),
     nics: noteNics(vm, planNics(vm, record, desired.nics, adopt)),
   });
+}
+
+/** The members that have to change for the VM to carry this; none when it does. */
+function marksOn(run: Convergence, vm: VirDomain, content: OwnershipContent): Partial<OwnershipMembers> {
+  const { tags, labels } = toMembers(vm, content, run.knowsLabels);
+  return {
+    ...(sameList(splitTags(vm.tags), splitTags(tags)) ? {} : { tags }),
+    ...(labels === undefined || sameLabels(vm.labels ?? new Map(), labels) ? {} : { labels }),
+  };
 }

@@ -2,12 +2,13 @@ import { WatcherError } from "../../lib/errors.ts";
 import type { DesiredVirdomain } from "../../fleet/desired-state.ts";
 import type { OwnershipMark } from "../../plan/live-state.ts";
 import { checkpoint, findVm, getIdleVm, listVms, taskFailed, vanished } from "./access.ts";
-import { type Convergence, converge, operatingSystemOf, prepareMedium } from "./converge.ts";
+import { type Convergence, converge, operatingSystemOf, prepareMedia } from "./converge.ts";
 import { deleteVm } from "./delete.ts";
 import type { Medium } from "./disk-steps.ts";
 import { placeNewDisks } from "./disks.ts";
 import { nicBody } from "./nics.ts";
-import { formatMark, ownerText, parseMark } from "./ownership-tags.ts";
+import { ownerText } from "./marks.ts";
+import { isOwnedBy, marksInTags, readOwnership } from "./ownership.ts";
 import { pause, poll } from "./pause.ts";
 import { resume } from "./resume.ts";
 import { isActive } from "./task-tag.ts";
@@ -24,7 +25,7 @@ const looksAfterLoss = 2;
 export async function createVm(run: Convergence): Promise<VirDomain> {
   const { access, context } = run;
   let vm = await findOurs(run);
-  if (vm !== undefined && parseMark(vm.tags, vm.uuid).mark?.building === false) return vm;
+  if (vm !== undefined && readOwnership(vm).mark?.building === false) return vm;
   if (vm !== undefined) vm = await resume(access, vm.uuid, context);
   if (vm !== undefined && bornDifferently(vm, run)) {
     await deleteVm(access, vm.uuid, run.mark, context);
@@ -35,19 +36,14 @@ export async function createVm(run: Convergence): Promise<VirDomain> {
 
 /** What a VM is born with cannot be changed later; one that never started is made anew without loss. */
 function bornDifferently(vm: VirDomain, { mark, desired }: Convergence): boolean {
-  const born = parseMark(vm.tags, vm.uuid).mark?.cloudInitHash;
+  const born = readOwnership(vm).mark?.cloudInitHash;
   return born !== mark.cloudInitHash?.slice(0, 12) || toMachineType(vm) !== desired.machineType;
 }
 
 /** The VM with our mark. Names say nothing: they are not unique. */
 async function findOurs({ access, mark, context }: Convergence): Promise<VirDomain | undefined> {
   const owner = ownerText(mark);
-  const ours = (await listVms(access, context.signal)).filter((vm) => {
-    // Taking marks apart costs more than reading past them, and a cluster has many.
-    if (!vm.tags.includes(owner)) return false;
-    const found = vm.sourceVirDomainUUID === "" ? parseMark(vm.tags, vm.uuid).mark : undefined;
-    return found !== undefined && ownerText(found) === owner;
-  });
+  const ours = (await listVms(access, context.signal)).filter((vm) => isOwnedBy(vm, owner));
   if (ours.length < 2) return ours[0];
   const uuids = ours.map(({ uuid }) => uuid).join(", ");
   throw new WatcherError(
@@ -57,9 +53,8 @@ async function findOurs({ access, mark, context }: Convergence): Promise<VirDoma
 }
 
 async function bringForth(run: Convergence): Promise<VirDomain> {
-  const drives = new Map<string, Medium>();
   // Images too, although only their sizes are needed later: a missing one must not leave half a VM behind.
-  for (const disk of run.desired.disks) drives.set(disk.name, await prepareMedium(run, disk));
+  const drives = await prepareMedia(run, run.desired.disks);
   const body = createBody(run.desired, run.mark, drives);
   const sent = await sendCreate(run, body);
   return "found" in sent ? getIdleVm(run.access, sent.found.uuid, run.context.signal) : awaitCreated(run, sent.reply);
@@ -131,7 +126,7 @@ export function createBody(desired: DesiredVirdomain, mark: OwnershipMark, drive
       operatingSystem: operatingSystemOf(desired.os),
       mem: desired.memoryBytes,
       numVCPU: desired.cpu,
-      tags: formatMark({
+      tags: marksInTags({
         mark: { ...mark, building: true, revision: undefined },
         vmUuid: undefined,
         manifestTags: desired.tags,

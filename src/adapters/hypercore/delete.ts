@@ -2,7 +2,8 @@ import { WatcherError } from "../../lib/errors.ts";
 import type { OwnershipMark } from "../../plan/live-state.ts";
 import type { ChangeContext } from "../../ports/hypervisor.ts";
 import { type ClusterAccess, awaitTurn, checkpoint } from "./access.ts";
-import { ownerText, parseMark } from "./ownership-tags.ts";
+import { ownerText } from "./marks.ts";
+import { readOwnership } from "./ownership.ts";
 import { performStep } from "./perform.ts";
 import { isOff } from "./to-virdomain.ts";
 import type { VirDomain } from "./wire.ts";
@@ -33,7 +34,7 @@ export async function deleteVm(
 
 /** A VM whose mark was edited, moved to a clone, or is somebody else's is not ours to change. */
 export function requireOurs(access: ClusterAccess, vm: VirDomain, ...marks: readonly OwnershipMark[]): void {
-  const record = parseMark(vm.tags, vm.uuid);
+  const record = readOwnership(vm);
   const where = `cluster ${access.cluster}: VM ${vm.name} (${vm.uuid})`;
   if (record.clone || vm.sourceVirDomainUUID !== "")
     throw new WatcherError(

@@ -4,7 +4,7 @@ import type { ChangeContext } from "../../ports/hypervisor.ts";
 import { type ClusterAccess, interruptible } from "./access.ts";
 import { deviceAt, wireDiskTypes } from "./disks.ts";
 import type { ReadyImage } from "./images.ts";
-import type { SlotPlace } from "./ownership-tags.ts";
+import type { SlotPlace } from "./marks.ts";
 import { type Step, changeVm } from "./perform.ts";
 import type { ReadyIso } from "./transfer.ts";
 import type { BlockDevice, ChangeReply, VirDomain } from "./wire.ts";

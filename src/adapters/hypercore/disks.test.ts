@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { DesiredDisk, DesiredVirdomain } from "../../fleet/desired-state.ts";
 import { defaultPolicy } from "../../manifest/document.ts";
 import { placeDisks, placeNewDisks, planDisks } from "./disks.ts";
-import { parseMark } from "./ownership-tags.ts";
+import { readOwnership } from "./ownership.ts";
 import { shortUuid } from "./to-virdomain.ts";
 import { type VirDomain, toVirDomainWire } from "./wire.ts";
 
@@ -101,13 +101,13 @@ describe("what is to be done to disks", () => {
 
   it("leaves devices without a name alone", () => {
     const vm = vmWith(marked, root, data, theirs);
-    const work = planDisks(vm, parseMark(vm.tags, vm.uuid), wanted([]), false);
+    const work = planDisks(vm, readOwnership(vm), wanted([]), false);
     expect(work.remove.map(({ name }) => name)).toEqual(["root", "data"]);
   });
 
   it("replaces a disk only when another image is asked for by name", () => {
     const vm = vmWith(marked, root, data);
-    const plan = (disks: readonly DesiredDisk[]) => planDisks(vm, parseMark(vm.tags, vm.uuid), wanted(disks), false);
+    const plan = (disks: readonly DesiredDisk[]) => planDisks(vm, readOwnership(vm), wanted(disks), false);
     const replaced = plan([disk("root", { asset }), disk("data")]);
     expect([replaced.remove.map(({ name }) => name), replaced.add.map(({ name }) => name)]).toEqual([
       ["root"],
@@ -119,7 +119,7 @@ describe("what is to be done to disks", () => {
 
   it("recognises a noted disk in its slot, so that it is not added twice", () => {
     const vm = vmWith(marked, root, data, { uuid: "44444444-d", type: "VIRTIO_DISK", slot: 5 });
-    const work = planDisks(vm, parseMark(vm.tags, vm.uuid), wanted([disk("root"), disk("data"), disk("later")]), false);
+    const work = planDisks(vm, readOwnership(vm), wanted([disk("root"), disk("data"), disk("later")]), false);
     expect(work.add).toEqual([]);
     expect(work.keep.map(({ device }) => device.uuid)).toEqual(["11111111-a", "22222222-b", "44444444-d"]);
   });
@@ -128,7 +128,7 @@ describe("what is to be done to disks", () => {
     const vm = vmWith("", { ...data, slot: 4 }, root, { uuid: "cd", type: "IDE_CDROM", slot: 0, path: "" });
     const work = planDisks(
       vm,
-      parseMark(vm.tags, vm.uuid),
+      readOwnership(vm),
       wanted([disk("drive", { type: "ide_cdrom" }), disk("a", { asset }), disk("b"), disk("c")]),
       true,
     );

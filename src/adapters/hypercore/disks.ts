@@ -1,6 +1,6 @@
 import type { DesiredDisk, DesiredVirdomain } from "../../fleet/desired-state.ts";
 import type { DiskType } from "../../manifest/document.ts";
-import type { Bus, DiskNote, SlotPlace, TagRecord } from "./ownership-tags.ts";
+import type { Bus, DiskNote, MarkNotes, SlotPlace } from "./marks.ts";
 import { type NamedDevice, busOf, diskTypeOf, nameDevices, shortUuid } from "./to-virdomain.ts";
 import type { BlockDevice, VirDomain } from "./wire.ts";
 
@@ -26,7 +26,7 @@ export interface DiskWork {
   readonly changeMedium: readonly { readonly disk: DesiredDisk; readonly device: BlockDevice }[];
 }
 
-export function planDisks(vm: VirDomain, record: TagRecord, desired: DesiredVirdomain, adopt: boolean): DiskWork {
+export function planDisks(vm: VirDomain, record: MarkNotes, desired: DesiredVirdomain, adopt: boolean): DiskWork {
   const named = nameDevices(vm, record);
   const found = new Map(named.flatMap((item) => (item.name === undefined ? [] : [[item.name, item] as const])));
   if (adopt) for (const [name, item] of adoptByPosition(named, desired)) found.set(name, item);

@@ -5,9 +5,9 @@ import type { DesiredDisk, DesiredVirdomain } from "../../fleet/desired-state.ts
 import type { LiveState, LiveVirdomain, OwnershipMark } from "../../plan/live-state.ts";
 import type { ChangeContext, Hypervisor } from "../../ports/hypervisor.ts";
 import { type ClusterAccess, findVm, listVms } from "./access.ts";
-import { checkCluster, readVersion } from "./check.ts";
+import { checkCluster } from "./check.ts";
 import { HypercoreClient } from "./client.ts";
-import { type Convergence, prepareMedium } from "./converge.ts";
+import { type Convergence, prepareMedia } from "./converge.ts";
 import { createVm } from "./create.ts";
 import { deleteVm } from "./delete.ts";
 import { ImageLibrary } from "./image-library.ts";
@@ -18,6 +18,7 @@ import { toVirdomain } from "./to-virdomain.ts";
 import { hypercoreTraits } from "./traits.ts";
 import { refuseCommas, updateVm } from "./update.ts";
 import { requireNotUpdating } from "./update-status.ts";
+import { readVersion, versionAtLeast } from "./version.ts";
 
 /** Opens a driver for one cluster. Nothing is sent before the first call. Throws `config-invalid`. */
 export async function openHypercore(options: HypercoreOptions): Promise<Hypervisor> {
@@ -42,8 +43,8 @@ class HypercoreDriver implements Hypervisor {
   readonly #access: ClusterAccess;
   readonly #options: HypercoreOptions;
   readonly #library: ImageLibrary;
-  readonly #looks = new SharedWork<void>();
-  #idleUntil = 0;
+  readonly #looks = new SharedWork<string>();
+  #idle: { readonly untilMs: number; readonly version: string } | undefined;
 
   constructor(access: ClusterAccess, options: HypercoreOptions) {
     this.cluster = options.cluster;
@@ -62,25 +63,36 @@ class HypercoreDriver implements Hypervisor {
   }
 
   async ensureReady(signal: AbortSignal): Promise<void> {
-    if (performance.now() < this.#idleUntil) return;
-    await this.#looks.run(
-      "idle",
-      async (looking) => {
-        await requireNotUpdating(this.#access, looking);
-        await readVersion(this.#access, looking);
-        this.#idleUntil = performance.now() + this.#access.timeouts.idleMs;
-      },
-      signal,
-    );
+    await this.#readVersion(signal);
+  }
+
+  /**
+   * The version, read only once the cluster was found idle: during an update every node tells its own. Operations begun
+   * together share one look.
+   */
+  async #readVersion(signal: AbortSignal): Promise<string> {
+    if (this.#idle !== undefined && performance.now() < this.#idle.untilMs) return this.#idle.version;
+    const look = async (looking: AbortSignal): Promise<string> => {
+      await requireNotUpdating(this.#access, looking);
+      const version = await readVersion(this.#access, looking);
+      this.#idle = { untilMs: performance.now() + this.#access.timeouts.idleMs, version };
+      return version;
+    };
+    return this.#looks.run("idle", look, signal);
+  }
+
+  /** What an operation goes by from its beginning to its end, whatever happens to the cluster meanwhile. */
+  async #knowsLabels(signal: AbortSignal): Promise<boolean> {
+    return versionAtLeast(this.#idle?.version ?? (await this.#readVersion(signal)), 9, 7);
   }
 
   async prepare(disks: readonly DesiredDisk[], context: ChangeContext): Promise<void> {
-    for (const disk of disks) await prepareMedium({ library: this.#library, context }, disk);
+    await prepareMedia({ library: this.#library, context }, disks);
   }
 
   async create(desired: DesiredVirdomain, mark: OwnershipMark, context: ChangeContext): Promise<LiveVirdomain> {
     refuseCommas({ desired });
-    return toVirdomain(await createVm({ ...this.#run(desired, mark, context), adopt: false }));
+    return toVirdomain(await createVm({ ...(await this.#run(desired, mark, context)), adopt: false }));
   }
 
   async update(
@@ -89,12 +101,17 @@ class HypercoreDriver implements Hypervisor {
     mark: OwnershipMark,
     context: ChangeContext,
   ): Promise<LiveVirdomain> {
-    return toVirdomain(await updateVm(live, this.#run(desired, mark, context)));
+    return toVirdomain(await updateVm(live, await this.#run(desired, mark, context)));
   }
 
-  #run(desired: DesiredVirdomain, mark: OwnershipMark, context: ChangeContext): Omit<Convergence, "adopt"> {
+  async #run(
+    desired: DesiredVirdomain,
+    mark: OwnershipMark,
+    context: ChangeContext,
+  ): Promise<Omit<Convergence, "adopt">> {
     this.#requireOwn(mark);
-    return { access: this.#access, library: this.#library, desired, mark, context };
+    const knowsLabels = await this.#knowsLabels(context.signal);
+    return { access: this.#access, library: this.#library, desired, mark, knowsLabels, context };
   }
 
   #requireOwn({ instance }: OwnershipMark): void {

@@ -2,7 +2,7 @@ import type { DesiredNic } from "../../fleet/desired-state.ts";
 import type { NicType } from "../../manifest/document.ts";
 import type { ChangeContext } from "../../ports/hypervisor.ts";
 import type { ClusterAccess } from "./access.ts";
-import type { TagRecord } from "./ownership-tags.ts";
+import type { MarkNotes } from "./marks.ts";
 import { changeVm } from "./perform.ts";
 import { nicNameOf, shortUuid } from "./to-virdomain.ts";
 import type { NetDevice, VirDomain } from "./wire.ts";
@@ -24,7 +24,7 @@ export interface NicWork {
  * By remembered name first. A NIC without a name stands in for a missing one of equal type and VLAN: that is how NICs
  * of a VM under construction, or of an addition whose answer was lost, are recognised. With `adopt` the rest goes by position.
  */
-export function planNics(vm: VirDomain, record: TagRecord, desired: readonly DesiredNic[], adopt: boolean): NicWork {
+export function planNics(vm: VirDomain, record: MarkNotes, desired: readonly DesiredNic[], adopt: boolean): NicWork {
   const named = vm.netDevs.map((device) => ({ device, name: nicNameOf(device, record) }));
   const free = named.flatMap(({ device, name }) => (name === undefined ? [device] : []));
   const found = new Map(named.flatMap(({ device, name }) => (name === undefined ? [] : [[name, device] as const])));

@@ -1,55 +1,30 @@
-import type { VirdomainIdentity } from "../../fleet/desired-state.ts";
-import type { OwnershipMark } from "../../plan/live-state.ts";
+import { isOurMark } from "./marks.ts";
+
+/** A VM's tags by whose they are. */
+export interface SortedTags {
+  readonly manifest: readonly string[];
+  readonly marks: readonly string[];
+  readonly people: readonly string[];
+}
 
 /**
- * Our memory on a VM, kept in its tags because every version has them. The order on the VM is: the manifest's tags
- * (the UI groups by the first one), ours, then whatever people added after ours, which is kept and never shown.
- * Revisions and hashes are abbreviated to 12 digits so that the tags stay readable.
+ * The order on a VM whose tags hold our marks: the manifest's tags (the UI groups by the first one), ours, then whatever
+ * people added after ours. Without marks all tags count as the manifest's.
  */
-export interface TagRecord {
-  readonly mark: OwnershipMark | undefined;
-  /** The mark is a copy: it was written for another VM. */
-  readonly clone: boolean;
-  readonly manifestTags: readonly string[];
-  readonly peopleTags: readonly string[];
-  readonly disks: ReadonlyMap<string, DiskNote>;
-  /** NIC name -> beginning of the device's uuid. */
-  readonly nics: ReadonlyMap<string, string>;
-}
-
-export type Bus = "virtio" | "ide" | "scsi";
-
-/** Where a manifest disk is: on a known device, or (written before the device exists) in a slot. */
-export type DiskNote = { readonly assetId: string | undefined } & ({ readonly uuidPrefix: string } | SlotPlace);
-export interface SlotPlace {
-  readonly bus: Bus;
-  readonly slot: number;
-}
-
-const ours = /^kg-(?:(?:own|vm|rev|ci|dep|disk|nic):|(?:building|protect)$)/;
-const shortLength = 12;
-
-/** Splits what a VM carries. Malformed marks of ours are dropped rather than trusted. */
-export function parseMark(tags: string, vmUuid: string): TagRecord {
-  const all = splitTags(tags);
-  const first = all.findIndex((tag) => ours.test(tag));
-  const marks = all.filter((tag) => ours.test(tag));
-  const rest = {
-    manifestTags: first < 0 ? all : all.slice(0, first),
-    peopleTags: first < 0 ? [] : all.slice(first).filter((tag) => !ours.test(tag)),
-  };
-  const owner = parseOwner(valueOf(marks, "own"));
-  const vm = valueOf(marks, "vm");
-  const building = marks.includes("kg-building");
-  const clone = vm !== undefined && !(vm.length >= 8 && vmUuid.startsWith(vm));
-  const whole = owner !== undefined && !clone && (vm !== undefined || building);
+export function sortTags(tags: readonly string[]): SortedTags {
+  const first = tags.findIndex(isOurMark);
+  if (first < 0) return { manifest: tags, marks: [], people: [] };
   return {
-    ...rest,
-    clone,
-    mark: whole ? toMark(owner, marks, building) : undefined,
-    disks: parseDisks(marks),
-    nics: parseNics(marks),
+    manifest: tags.slice(0, first),
+    marks: tags.filter(isOurMark),
+    people: tags.slice(first).filter((tag) => !isOurMark(tag)),
   };
+}
+
+/** A manifest cannot name marks of ours, and a tag that people gave as well stands once. */
+export function joinTags({ manifest, marks, people }: SortedTags): string {
+  const wanted = manifest.map((tag) => tag.trim()).filter((tag) => tag !== "" && !isOurMark(tag));
+  return [...wanted, ...marks, ...people.filter((tag) => !wanted.includes(tag))].join(",");
 }
 
 /** One comma-separated string. `""` is no tag, not one empty tag. */
@@ -58,133 +33,4 @@ export function splitTags(tags: string): string[] {
     .split(",")
     .map((tag) => tag.trim())
     .filter((tag) => tag !== "");
-}
-
-export function isOurTag(tag: string): boolean {
-  return ours.test(tag.trim());
-}
-
-interface Owner {
-  readonly instance: string;
-  readonly identity: VirdomainIdentity;
-}
-
-function toMark(owner: Owner, marks: readonly string[], building: boolean): OwnershipMark {
-  const deployment = valueOf(marks, "dep");
-  return {
-    ...owner,
-    deployment: deployment === undefined ? undefined : decodePart(deployment),
-    revision: valueOf(marks, "rev"),
-    cloudInitHash: valueOf(marks, "ci"),
-    building,
-    protected: marks.includes("kg-protect"),
-  };
-}
-
-function parseOwner(value: string | undefined): Owner | undefined {
-  const parts = value?.split("/").map(decodePart) ?? [];
-  const [instance, repository, application, resource, ordinal = "0"] = parts;
-  if (
-    parts.length > 5 ||
-    instance === undefined ||
-    repository === undefined ||
-    application === undefined ||
-    resource === undefined
-  )
-    return undefined;
-  if (!/^\d+$/.test(ordinal)) return undefined;
-  return { instance, identity: { repository, application, resource, ordinal: Number(ordinal) } };
-}
-
-function parseDisks(marks: readonly string[]): Map<string, DiskNote> {
-  const disks = new Map<string, DiskNote>();
-  for (const value of valuesOf(marks, "disk")) {
-    const match = /^([^=]*)=(?:(virtio|ide|scsi)(\d+)|([0-9A-Fa-f-]{8,}))(?:\.(.*))?$/.exec(value);
-    if (match === null) continue;
-    const assetId = match[5] === undefined ? undefined : decodePart(match[5]);
-    const place = match[4] === undefined ? { bus: match[2] as Bus, slot: Number(match[3]) } : { uuidPrefix: match[4] };
-    disks.set(decodePart(match[1] ?? ""), { assetId, ...place });
-  }
-  return disks;
-}
-
-function parseNics(marks: readonly string[]): Map<string, string> {
-  const nics = new Map<string, string>();
-  for (const value of valuesOf(marks, "nic")) {
-    const [name = "", prefix = ""] = value.split("=");
-    if (prefix.length >= 8) nics.set(decodePart(name), prefix);
-  }
-  return nics;
-}
-
-function valuesOf(marks: readonly string[], key: string): string[] {
-  return marks.filter((tag) => tag.startsWith(`kg-${key}:`)).map((tag) => tag.slice(key.length + 4));
-}
-
-function valueOf(marks: readonly string[], key: string): string | undefined {
-  return valuesOf(marks, key)[0];
-}
-
-/** What goes onto a VM. `vmUuid` is left out while it is being built: the uuid is not known before the VM exists. */
-export interface TagContent {
-  readonly mark: OwnershipMark;
-  readonly vmUuid: string | undefined;
-  readonly manifestTags: readonly string[];
-  readonly peopleTags: readonly string[];
-  readonly disks: ReadonlyMap<string, DiskNote>;
-  readonly nics: ReadonlyMap<string, string>;
-}
-
-export function formatMark(content: TagContent): string {
-  const { mark } = content;
-  const marks = [
-    `kg-own:${ownerText(mark)}`,
-    content.vmUuid === undefined ? undefined : `kg-vm:${content.vmUuid.slice(0, 8)}`,
-    mark.building ? "kg-building" : undefined,
-    mark.protected ? "kg-protect" : undefined,
-    optional("rev", mark.revision?.slice(0, shortLength)),
-    optional("ci", mark.cloudInitHash?.slice(0, shortLength)),
-    optional("dep", mark.deployment === undefined ? undefined : encodePart(mark.deployment)),
-    ...byName(content.disks).map(([name, note]) => `kg-disk:${encodePart(name)}=${noteText(note)}`),
-    ...byName(content.nics).map(([name, prefix]) => `kg-nic:${encodePart(name)}=${prefix}`),
-  ].filter((tag) => tag !== undefined);
-  const manifest = content.manifestTags.map((tag) => tag.trim()).filter((tag) => tag !== "" && !isOurTag(tag));
-  return [...manifest, ...marks, ...content.peopleTags].join(",");
-}
-
-/** Equal texts mean the same VM of the same instance. */
-export function ownerText(mark: Pick<OwnershipMark, "instance" | "identity">): string {
-  const { repository, application, resource, ordinal } = mark.identity;
-  const parts = [mark.instance, repository, application, resource].map(encodePart);
-  return [...parts, ...(ordinal === 0 ? [] : [String(ordinal)])].join("/");
-}
-
-/** Sorted, so that another order in the manifest leaves the tags as they are. */
-function byName<T>(notes: ReadonlyMap<string, T>): [string, T][] {
-  return [...notes].sort(([a], [b]) => (a < b ? -1 : 1));
-}
-
-function optional(key: string, value: string | undefined): string | undefined {
-  return value === undefined ? undefined : `kg-${key}:${value}`;
-}
-
-function noteText(note: DiskNote): string {
-  const place = "uuidPrefix" in note ? note.uuidPrefix : `${note.bus}${note.slot}`;
-  return note.assetId === undefined ? place : `${place}.${encodePart(note.assetId)}`;
-}
-
-/** Percent-encodes everything but letters, digits and `_ . ~ -`: no commas, spaces, slashes or equal signs in a tag. */
-function encodePart(text: string): string {
-  return text.replaceAll(/[^A-Za-z0-9_.~-]/gu, (character) =>
-    [...Buffer.from(character, "utf8")].map((byte) => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`).join(""),
-  );
-}
-
-/** People can edit tags: what is not valid encoding is taken as it stands. */
-function decodePart(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
 }

@@ -1,7 +1,7 @@
 import { WatcherError } from "../../lib/errors.ts";
 import type { ChangeContext } from "../../ports/hypervisor.ts";
 import { type ClusterAccess, awaitTurn, checkpoint, findVm, getVm, interruptible, vanished } from "./access.ts";
-import { parseMark } from "./ownership-tags.ts";
+import { readOwnership } from "./ownership.ts";
 import { Pacer, poll } from "./pause.ts";
 import { changeVm } from "./perform.ts";
 import { isActive } from "./task-tag.ts";
@@ -14,7 +14,7 @@ export async function startVm(access: ClusterAccess, uuid: string, context: Chan
   await interruptible(context, (signal) => settleShutdown(access, uuid, signal));
   const vm = (await awaitTurn(access, uuid, context)) ?? vanished(access, uuid);
   if (isRunning(vm)) return;
-  if (parseMark(vm.tags, vm.uuid).mark?.building === true) {
+  if (readOwnership(vm).mark?.building === true) {
     throw new WatcherError(
       "virdomain-changed",
       `cluster ${access.cluster}: VM ${vm.name} is still under construction and is not started`,

@@ -1,6 +1,6 @@
 import type { ChangeContext } from "../../ports/hypervisor.ts";
 import { type ClusterAccess, awaitTurn, interruptible, vanished } from "./access.ts";
-import { parseMark } from "./ownership-tags.ts";
+import { readOwnership } from "./ownership.ts";
 import { pause } from "./pause.ts";
 import { nameDevices } from "./to-virdomain.ts";
 import type { VirDomain } from "./wire.ts";
@@ -17,7 +17,7 @@ export async function resume(access: ClusterAccess, uuid: string, context: Chang
 }
 
 function awaitsDisks(vm: VirDomain): boolean {
-  const record = parseMark(vm.tags, vm.uuid);
+  const record = readOwnership(vm);
   const present = new Set(nameDevices(vm, record).map(({ name }) => name));
   return [...record.disks].some(([name, note]) => !("uuidPrefix" in note) && !present.has(name));
 }

@@ -1,12 +1,13 @@
 import type { DiskType, MachineType, NicType } from "../../manifest/document.ts";
 import type { LiveDisk, LiveNic, LiveVirdomain, PowerState } from "../../plan/live-state.ts";
-import { type Bus, type DiskNote, type TagRecord, parseMark } from "./ownership-tags.ts";
+import type { Bus, DiskNote, MarkNotes } from "./marks.ts";
+import { readOwnership } from "./ownership.ts";
 import { isActive } from "./task-tag.ts";
 import type { BlockDevice, NetDevice, VirDomain, VirDomainState } from "./wire.ts";
 
 /** A cluster's VM in the product's words. Platform-made devices are left out. */
 export function toVirdomain(vm: VirDomain): LiveVirdomain {
-  const record = parseMark(vm.tags, vm.uuid);
+  const record = readOwnership(vm);
   const replica = vm.sourceVirDomainUUID !== "";
   return {
     id: vm.uuid,
@@ -21,6 +22,7 @@ export function toVirdomain(vm: VirDomain): LiveVirdomain {
     disks: toDisks(vm, record),
     nics: toNics(vm, record),
     mark: record.mark,
+    markOutdated: record.place === "tags" && vm.labels !== undefined,
     clone: record.clone,
     replica,
     busy: isActive(vm.latestTask),
@@ -106,7 +108,7 @@ export interface NamedDevice {
   readonly provisional: boolean;
 }
 
-export function nameDevices(vm: VirDomain, record: TagRecord): NamedDevice[] {
+export function nameDevices(vm: VirDomain, record: MarkNotes): NamedDevice[] {
   const notes = new Map<string, { name: string; note: DiskNote }>();
   for (const [name, note] of record.disks) {
     const device = vm.blockDevs.find((candidate) => isNoted(candidate, note));
@@ -130,7 +132,7 @@ function isNoted(device: BlockDevice, note: DiskNote): boolean {
   return !isPlatformMade(device) && busOf(device.type) === note.bus && device.slot === note.slot;
 }
 
-function toDisks(vm: VirDomain, record: TagRecord): LiveDisk[] {
+function toDisks(vm: VirDomain, record: MarkNotes): LiveDisk[] {
   const bootable = vm.bootDevices.filter((uuid) => vm.blockDevs.some((device) => device.uuid === uuid));
   return nameDevices(vm, record).flatMap(({ device, name, assetId, provisional }): LiveDisk[] => {
     const type = diskTypeOf(device);
@@ -156,11 +158,11 @@ export function nicTypeOf(device: NetDevice): NicType | "other" {
   return nicTypes[device.type] ?? "other";
 }
 
-export function nicNameOf(device: NetDevice, record: TagRecord): string | undefined {
+export function nicNameOf(device: NetDevice, record: MarkNotes): string | undefined {
   return [...record.nics].find(([, prefix]) => device.uuid.startsWith(prefix))?.[0];
 }
 
-function toNics(vm: VirDomain, record: TagRecord): LiveNic[] {
+function toNics(vm: VirDomain, record: MarkNotes): LiveNic[] {
   return vm.netDevs.map((device) => ({
     id: device.uuid,
     name: nicNameOf(device, record),

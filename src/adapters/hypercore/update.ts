@@ -3,7 +3,7 @@ import type { LiveVirdomain } from "../../plan/live-state.ts";
 import { checkpoint } from "./access.ts";
 import { type Convergence, converge } from "./converge.ts";
 import { requireOurs } from "./delete.ts";
-import { parseMark } from "./ownership-tags.ts";
+import { readOwnership } from "./ownership.ts";
 import { resume } from "./resume.ts";
 import type { VirDomain } from "./wire.ts";
 
@@ -15,7 +15,7 @@ export async function updateVm(live: LiveVirdomain, run: Omit<Convergence, "adop
   const { access, context, mark } = run;
   checkpoint(context);
   const vm = await resume(access, live.id, context);
-  const carried = parseMark(vm.tags, vm.uuid);
+  const carried = readOwnership(vm);
   const adopt = live.mark === undefined;
   if (!adopt || carried.mark !== undefined || carried.clone || vm.sourceVirDomainUUID !== "") {
     requireOurs(access, vm, mark, ...(live.mark === undefined ? [] : [live.mark]));

@@ -8,6 +8,8 @@ export interface VirDomain {
   readonly description: string;
   readonly operatingSystem: string;
   readonly tags: string;
+  /** Name -> base64. Undefined on clusters that do not know labels (before 9.7). */
+  readonly labels: ReadonlyMap<string, string> | undefined;
   readonly state: VirDomainState;
   readonly desiredDisposition: string;
   readonly memBytes: number;
@@ -89,6 +91,7 @@ export function toVirDomainWire(value: unknown): VirDomain {
     description: text(dom.description),
     operatingSystem: text(dom.operatingSystem),
     tags: text(dom.tags),
+    labels: toLabels(dom.labels),
     state: toState(dom.state),
     desiredDisposition: text(dom.desiredDisposition),
     memBytes: integer(dom.mem, "VirDomain.mem"),
@@ -108,6 +111,11 @@ function toState(value: unknown): VirDomainState {
   const state = states.find((known) => known === value);
   if (state === undefined) throw unexpected(`VirDomain.state ${JSON.stringify(value)}`);
   return state;
+}
+
+function toLabels(value: unknown): ReadonlyMap<string, string> | undefined {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
+  return new Map(Object.entries(value).map(([name, label]) => [name, text(members(label, "VirDomain.labels").value)]));
 }
 
 function toBlockDevice(value: unknown): BlockDevice {
