@@ -31,9 +31,10 @@ const commands: Readonly<Record<string, Command>> = {
     faults.clear();
     return {};
   },
-  "GET calls": ({ calls, tasks }) => ({ ...calls.report(), peakTasks: tasks.peak }),
-  "DELETE calls": ({ calls }) => {
+  "GET calls": ({ calls, tasks }) => ({ ...calls.report(), peakTasks: tasks.peak, busyRefusals: tasks.busyRefusals }),
+  "DELETE calls": ({ calls, tasks }) => {
     calls.clear();
+    tasks.forgetRefusals();
     return {};
   },
   "GET state": describeState,

@@ -8,6 +8,12 @@ export interface HypercoreSimulatorOptions {
   readonly port?: number;
   /** Number of nodes, each with an address of its own, sharing one state. Default 1. */
   readonly nodes?: number;
+  /**
+   * Give every node a loopback address of its own, counted up from `host` (127.0.0.1, 127.0.0.2, ...), and all of them one
+   * port, as on real clusters: `lanIP` is then enough to reach a node. Needs a system that answers on all of 127.0.0.0/8.
+   * Default false.
+   */
+  readonly distinctHosts?: boolean;
   /** Speak TLS with a self-signed certificate per node. Default false. */
   readonly tls?: boolean;
   /** Where the certificates go (PEM, usable as a CA file). Default: `<stateFile>.pem`, else a file in the temporary folder. */
@@ -40,6 +46,8 @@ export interface HypercoreSimulatorOptions {
   readonly guestAddress?: string;
   /** Capacity for images, disks and ISOs together, in bytes. Default: unlimited. */
   readonly storageBytes?: number;
+  /** Let `/Node` tell the storage of a node and its drives, as public clients have seen it. Default false. */
+  readonly drives?: boolean;
   /** Memory of each node in bytes; a START that fits on none of them fails. Default 256 GiB. */
   readonly nodeMemoryBytes?: number;
   /** What becomes of tasks under way when the process was killed. Default `mixed` (decided by the seed). */
@@ -85,6 +93,7 @@ export function resolveSettings(options: HypercoreSimulatorOptions): SimulatorSe
     host: "127.0.0.1",
     port: 0,
     nodes: 1,
+    distinctHosts: false,
     tls: false,
     username: "admin",
     password: "admin",
@@ -97,6 +106,7 @@ export function resolveSettings(options: HypercoreSimulatorOptions): SimulatorSe
     guestShutdownMs: 4 * taskMs,
     convertMs: 2 * taskMs,
     nodeMemoryBytes: 256 * 2 ** 30,
+    drives: false,
     afterCrash: "mixed",
     lenientWhileRunning: false,
     ignoreReadOnlyInCreate: false,
@@ -113,6 +123,15 @@ export function resolveSettings(options: HypercoreSimulatorOptions): SimulatorSe
     rememberedCalls: 1_000,
     ...given,
   };
+}
+
+/** The address a node listens on, by its index from 0. */
+export function hostOfNode({ host, distinctHosts }: SimulatorSettings, index: number): string {
+  if (!distinctHosts) return host;
+  const [, prefix, last] = /^(127\.\d+\.\d+\.)(\d+)$/.exec(host) ?? [];
+  if (prefix === undefined || Number(last) + index > 254)
+    throw new Error(`distinctHosts counts up from an address in 127.0.0.0/8; node ${index} has none after ${host}`);
+  return `${prefix}${Number(last) + index}`;
 }
 
 /** True when a version such as `9.7.4.1` is at least `major.minor`. */

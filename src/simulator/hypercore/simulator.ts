@@ -1,7 +1,5 @@
 import { once } from "node:events";
 import { mkdtempSync } from "node:fs";
-import type { Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Doorkeeper } from "./auth.ts";
@@ -11,12 +9,12 @@ import { settleTiering } from "./disks.ts";
 import { Effects } from "./effects.ts";
 import { FaultBoard } from "./faults.ts";
 import { recoverImages } from "./images.ts";
-import { type HypercoreSimulatorOptions, resolveSettings, type SimulatorSettings } from "./options.ts";
+import { listenAsNodes } from "./listen.ts";
+import { type HypercoreSimulatorOptions, hostOfNode, resolveSettings, type SimulatorSettings } from "./options.ts";
 import { recoverGuests } from "./guests.ts";
-import { createNodeServer } from "./server.ts";
 import { ClusterState } from "./state.ts";
 import { TaskBoard } from "./tasks.ts";
-import { type Certificate, ensureCertificates } from "./tls.ts";
+import { ensureCertificates } from "./tls.ts";
 import { NodeBoard } from "./update.ts";
 
 export type { HypercoreSimulatorOptions } from "./options.ts";
@@ -35,21 +33,20 @@ export interface HypercoreSimulator {
 export async function startHypercoreSimulator(options: HypercoreSimulatorOptions = {}): Promise<HypercoreSimulator> {
   const settings = resolveSettings(options);
   const file = settings.tls ? certificateFileOf(settings) : undefined;
-  const certificates = file === undefined ? [] : ensureCertificates(file, settings.host, settings.nodes);
+  const hosts = Array.from({ length: settings.nodes }, (_item, index) => hostOfNode(settings, index));
+  const certificates = file === undefined ? undefined : ensureCertificates(file, hosts);
   const controls = openCluster(settings);
-  const addresses: string[] = [];
-  const servers: Server[] = [];
-  const close = async (): Promise<void> => {
-    await Promise.all(servers.map(closeServer));
-    controls.state.close();
-  };
   try {
-    await listen(controls, settings, certificates, addresses, servers);
+    const { addresses, close } = await listenAsNodes(controls, hosts, certificates);
+    const closeAll = async (): Promise<void> => {
+      await close();
+      controls.state.close();
+    };
+    return { addresses, ...(file === undefined ? {} : { certificateFile: file }), close: closeAll };
   } catch (error) {
-    await close();
+    controls.state.close();
     throw error;
   }
-  return { addresses, ...(file === undefined ? {} : { certificateFile: file }), close };
 }
 
 /**
@@ -100,29 +97,4 @@ function openCluster(settings: SimulatorSettings): Controls {
     calls: new CallLog(settings.rememberedCalls),
     doorkeeper: new Doorkeeper(state),
   };
-}
-
-/** Starts the nodes' servers one after another and fills in those that listen, with their addresses. */
-async function listen(
-  controls: Controls,
-  settings: SimulatorSettings,
-  certificates: readonly Certificate[],
-  addresses: string[],
-  servers: Server[],
-): Promise<void> {
-  for (let index = 0; index < settings.nodes; index += 1) {
-    const server = createNodeServer(controls, { index, addresses }, certificates[index]);
-    server.listen(settings.port === 0 ? 0 : settings.port + index, settings.host);
-    await once(server, "listening");
-    servers.push(server);
-    const { port } = server.address() as AddressInfo;
-    addresses.push(`${settings.tls ? "https" : "http"}://${settings.host}:${port}`);
-  }
-}
-
-async function closeServer(server: Server): Promise<void> {
-  const closed = once(server, "close");
-  server.close();
-  server.closeAllConnections();
-  await closed;
 }

@@ -9,11 +9,12 @@ export function ensureRoom(state: ClusterState, bytes: number): void {
   throw new TaskFailure("Insufficient storage: %@ bytes requested, %@ bytes available", [String(bytes), String(free)]);
 }
 
-/** Bytes left, or Infinity when no capacity is configured. */
-export function freeStorage(state: ClusterState): number {
-  if (state.facts.storageFull) return 0;
-  const { storageBytes } = state.settings;
-  return storageBytes === undefined ? Number.POSITIVE_INFINITY : Math.max(0, storageBytes - usedStorage(state));
+/** Bytes left of the capacity; without a configured one there is no end of them. */
+export function freeStorage(
+  state: ClusterState,
+  capacityBytes = state.settings.storageBytes ?? Number.POSITIVE_INFINITY,
+): number {
+  return state.facts.storageFull ? 0 : Math.max(0, capacityBytes - usedStorage(state));
 }
 
 function usedStorage(state: ClusterState): number {

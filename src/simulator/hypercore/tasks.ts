@@ -18,12 +18,25 @@ export interface TaskContext {
   readonly fault: TaskFault | undefined;
 }
 
+/** The time a running task takes. */
+interface Span {
+  /** Unix milliseconds. */
+  readonly began: number;
+  readonly ms: number;
+}
+
+/** A task that runs is never at its beginning and never at its end. */
+const firstPercent = 10;
+const lastPercent = 99;
+
 /** Starts tasks, walks them through QUEUED, RUNNING and their end, and holds the locks of the objects concerned. */
 export class TaskBoard {
   readonly #state: ClusterState;
   readonly #effects: Effects;
   readonly #locks = new Set<string>();
+  readonly #spans = new Map<string, Span>();
   #peak = 0;
+  #busyRefusals = 0;
 
   constructor(state: ClusterState, effects: Effects) {
     this.#state = state;
@@ -39,9 +52,32 @@ export class TaskBoard {
     return this.#state.works.size;
   }
 
+  /** Changing calls that were refused because a task on the object was under way, since they were last forgotten. */
+  get busyRefusals(): number {
+    return this.#busyRefusals;
+  }
+
+  forgetRefusals(): void {
+    this.#busyRefusals = 0;
+  }
+
   /** One change at a time per object: the second one gets HyperCore's 500. */
   ensureFree(...ids: readonly string[]): void {
-    if (ids.some((id) => this.#locks.has(id))) throw notNow();
+    if (!ids.some((id) => this.#locks.has(id))) return;
+    this.#busyRefusals += 1;
+    throw notNow();
+  }
+
+  /** A tag that was given out and has been forgotten reads UNINITIALIZED; one that never was is not there. */
+  find(taskTag: string): TaskTagStatus | undefined {
+    const task = this.#state.tasks.get(taskTag);
+    if (task !== undefined) return this.#withProgress(task);
+    const forgotten = /^[1-9]\d*$/.test(taskTag) && Number(taskTag) < this.#state.facts.nextTask;
+    return forgotten ? forgottenTask(taskTag) : undefined;
+  }
+
+  list(): readonly TaskTagStatus[] {
+    return [...this.#state.tasks.values()].map((task) => this.#withProgress(task));
   }
 
   /** Begins the work and answers its tag at once. `locks` are the objects that stay busy until it ends. */
@@ -66,8 +102,9 @@ export class TaskBoard {
   /** The end is timed from here: two timers set at once may fire in either order when the process is busy. */
   #run(taskTag: string, work: Work, duration: number, fault: TaskFault | undefined): void {
     this.#effects.begin(work);
-    this.#update(taskTag, work, { state: "RUNNING", progressPercent: 10 });
+    this.#update(taskTag, work, { state: "RUNNING", progressPercent: firstPercent });
     const extra = fault?.kind === "slow-task" ? fault.ms : 0;
+    this.#spans.set(taskTag, { began: Date.now(), ms: (duration * 3) / 4 + extra });
     this.#state.timers.after((duration * 3) / 4 + extra, () => this.#finish(taskTag, work, fault));
   }
 
@@ -97,6 +134,7 @@ export class TaskBoard {
 
   #end(taskTag: string, work: Work, end: Partial<TaskTagStatus>): void {
     for (const id of this.#state.works.get(taskTag)?.locks ?? []) this.#locks.delete(id);
+    this.#spans.delete(taskTag);
     this.#state.works.delete(taskTag);
     this.#update(taskTag, work, { ...end, completed: unixSeconds() });
     this.#forgetOldest();
@@ -113,6 +151,14 @@ export class TaskBoard {
     if (!("vm" in work)) return;
     const vm = this.#state.virdomains.get(work.vm);
     if (vm !== undefined) this.#state.putVirDomain({ ...vm, latestTaskTag: task });
+  }
+
+  /** How far a running task is, told by the time: writing every step down would cost more than the task. */
+  #withProgress(task: TaskTagStatus): TaskTagStatus {
+    const span = this.#spans.get(task.taskTag);
+    if (span === undefined || task.state !== "RUNNING") return task;
+    const done = Math.min(1, (Date.now() - span.began) / Math.max(1, span.ms));
+    return { ...task, progressPercent: firstPercent + Math.floor((lastPercent - firstPercent) * Math.max(0, done)) };
   }
 
   #forgetOldest(): void {
@@ -139,7 +185,7 @@ function newTask(taskTag: string, kind: WorkKind, objectUUID: string, context: T
 }
 
 /** What a tag reads as whose task nobody remembers: it proves nothing about the work. */
-export function forgottenTask(taskTag: string): TaskTagStatus {
+function forgottenTask(taskTag: string): TaskTagStatus {
   return {
     taskTag,
     progressPercent: 0,

@@ -1,4 +1,4 @@
-import { generateKeyPairSync, type KeyObject, randomBytes, sign } from "node:crypto";
+import { generateKeyPairSync, type KeyObject, randomBytes, sign, X509Certificate } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { isIP } from "node:net";
 
@@ -11,17 +11,22 @@ export interface Certificate {
  * One self-signed certificate per node, kept in `file` (certificates, usable as a CA file) and `<file>.key`, so that a
  * restarted cluster shows the same ones.
  */
-export function ensureCertificates(file: string, host: string, nodes: number): readonly Certificate[] {
+export function ensureCertificates(file: string, hosts: readonly string[]): readonly Certificate[] {
   const keyFile = `${file}.key`;
   if (existsSync(file) && existsSync(keyFile)) {
     const keys = splitPem(readFileSync(keyFile, "utf8"));
     const known = splitPem(readFileSync(file, "utf8")).map((cert, index) => ({ cert, key: keys[index] ?? "" }));
-    if (known.length >= nodes) return known.slice(0, nodes);
+    if (hosts.every((host, node) => isFor(known[node]?.cert, host))) return known.slice(0, hosts.length);
   }
-  const made = Array.from({ length: nodes }, (_item, node) => selfSigned(`node-${node + 1}.simulator.invalid`, host));
+  const made = hosts.map((host, node) => selfSigned(`node-${node + 1}.simulator.invalid`, host));
   writeFileSync(keyFile, made.map(({ key }) => key).join(""), { mode: 0o600 });
   writeFileSync(file, made.map(({ cert }) => cert).join(""));
   return made;
+}
+
+/** A cluster may come back on other addresses than the ones its certificates name. */
+function isFor(cert: string | undefined, host: string): boolean {
+  return cert !== undefined && (isIP(host) === 0 || new X509Certificate(cert).checkIP(host) !== undefined);
 }
 
 function splitPem(text: string): readonly string[] {

@@ -1,7 +1,7 @@
 import { conditions } from "../conditions.ts";
+import { storageOfNode } from "../drives.ts";
 import { openApiDocument } from "../openapi.ts";
 import { memoryByNode } from "../power.ts";
-import { forgottenTask } from "../tasks.ts";
 import { type ApiRequest, json, param, type Reply, type Route } from "../route.ts";
 
 function listNodes({ state, addresses, params }: ApiRequest): Reply {
@@ -16,6 +16,7 @@ function listNodes({ state, addresses, params }: ApiRequest): Reply {
     numThreads: 32,
     networkStatus: "ONLINE",
     allowRunningVMs: true,
+    ...(state.settings.drives ? storageOfNode(state, index) : {}),
   }));
   const wanted = params[0];
   return json(JSON.stringify(wanted === undefined ? nodes : nodes.filter(({ uuid }) => uuid === wanted)));
@@ -33,12 +34,9 @@ function readCluster({ state, nodeVersion, params }: ApiRequest): Reply {
   return json(JSON.stringify(params[0] === undefined || params[0] === uuid ? [cluster] : []));
 }
 
-/** A tag that was given out and has been forgotten reads UNINITIALIZED; one that never was reads as an empty list. */
 function readTask(request: ApiRequest): Reply {
-  const { state } = request;
-  const taskTag = param(request);
-  const forgotten = /^[1-9]\d*$/.test(taskTag) && Number(taskTag) < state.facts.nextTask && !state.tasks.has(taskTag);
-  return json(forgotten ? JSON.stringify([forgottenTask(taskTag)]) : state.tasks.oneJson(taskTag));
+  const task = request.tasks.find(param(request));
+  return json(JSON.stringify(task === undefined ? [] : [task]));
 }
 
 function listConditions({ state, updating }: ApiRequest): Reply {
@@ -53,6 +51,6 @@ export const clusterRoutes: readonly Route[] = [
   { method: "GET", path: "Node", handle: listNodes },
   { method: "GET", path: "Node/*", handle: listNodes },
   { method: "GET", path: "Condition", handle: listConditions },
-  { method: "GET", path: "TaskTag", handle: ({ state }) => json(state.tasks.listJson()) },
+  { method: "GET", path: "TaskTag", handle: ({ tasks }) => json(JSON.stringify(tasks.list())) },
   { method: "GET", path: "TaskTag/*", handle: readTask },
 ];

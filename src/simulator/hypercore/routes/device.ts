@@ -18,6 +18,7 @@ function addDisk({ state, tasks, body, context }: ApiRequest): Reply {
   const { virDomainUUID, ...disk } = checked as unknown as OnVm<DiskBody>;
   const vm = state.getVirDomain(virDomainUUID);
   if (disk.path && disk.type !== "IDE_CDROM") throw badRequest('"path" is not allowed in VirDomainBlockDevice');
+  tasks.ensureFree(vm.uuid);
   requirePluggable(state, vm, disk.type);
   const uuid = state.random.uuid();
   return accepted(tasks.start({ kind: "disk-create", vm: vm.uuid, uuid, disk }, uuid, [vm.uuid], context), uuid);
@@ -35,6 +36,7 @@ function changeDisk(request: ApiRequest): Reply {
 function removeDisk(request: ApiRequest): Reply {
   const { state, tasks, context } = request;
   const { vm, disk } = state.findDisk(param(request)) ?? state.refuseMissing();
+  tasks.ensureFree(vm.uuid);
   requirePluggable(state, vm, disk.type);
   const work = { kind: "disk-delete", vm: vm.uuid, uuid: disk.uuid } as const;
   return accepted(tasks.start(work, disk.uuid, [vm.uuid], context));
@@ -60,6 +62,7 @@ export function startCopy(
     throw badRequest(`"${type === undefined ? "type" : "virDomainUUID"}" is required in template`);
   }
   const vm = state.getVirDomain(virDomainUUID);
+  tasks.ensureFree(vm.uuid);
   requirePluggable(state, vm, type);
   const uuid = state.random.uuid();
   const flags = { regenerateDiskID: options?.regenerateDiskID ?? true, readOnly: options?.readOnly ?? false };
@@ -71,6 +74,7 @@ function addNic({ state, tasks, body, context }: ApiRequest): Reply {
   const checked = checkBody(body, state.contract.nicCreate, state.settings.ignoreReadOnlyInCreate);
   const { virDomainUUID, ...nic } = checked as unknown as OnVm<NicBody>;
   const vm = state.getVirDomain(virDomainUUID);
+  tasks.ensureFree(vm.uuid);
   requireOffForNics(state, vm);
   const uuid = state.random.uuid();
   return accepted(tasks.start({ kind: "nic-create", vm: vm.uuid, uuid, nic }, uuid, [vm.uuid], context), uuid);
@@ -87,6 +91,7 @@ function changeNic(request: ApiRequest): Reply {
 function removeNic(request: ApiRequest): Reply {
   const { state, tasks, context } = request;
   const { vm, nic } = state.findNic(param(request)) ?? state.refuseMissing();
+  tasks.ensureFree(vm.uuid);
   requireOffForNics(state, vm);
   const work = { kind: "nic-delete", vm: vm.uuid, uuid: nic.uuid } as const;
   return accepted(tasks.start(work, nic.uuid, [vm.uuid], context));

@@ -28,6 +28,7 @@ function change(request: ApiRequest): Reply {
 function remove(request: ApiRequest): Reply {
   const { state, tasks, context } = request;
   const vm = state.getVirDomain(param(request));
+  tasks.ensureFree(vm.uuid);
   if (!state.isOff(vm) && state.settings.deleteRunning === "refuse") throw notNow();
   return accepted(tasks.start({ kind: "vm-delete", vm: vm.uuid }, vm.uuid, [vm.uuid], context));
 }
