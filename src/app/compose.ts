@@ -141,6 +141,7 @@ async function openCluster(
     username: hypercore.username,
     password: () => hypercore.password.read(),
     auth: hypercore.auth,
+    discoverNodes: hypercore.discoverNodes,
     tls: withoutUndefined(hypercore.tls),
     instance,
     assets,

@@ -75,6 +75,8 @@ export interface HypercoreConfig {
   readonly username: string;
   readonly password: SecretReference;
   readonly auth: "basic" | "session";
+  /** Whether addresses that the cluster tells of its nodes are used beside the configured ones. */
+  readonly discoverNodes: boolean;
   readonly tls: {
     readonly insecure: boolean;
     readonly caFile: string | undefined;

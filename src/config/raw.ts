@@ -63,6 +63,7 @@ export type RawHypercore = RawSecret<"password"> & {
   readonly endpoints: readonly string[];
   readonly username: string;
   readonly auth?: "basic" | "session";
+  readonly discoverNodes?: boolean;
   readonly caFile?: string;
   readonly tls?: { readonly insecure?: boolean; readonly caFile?: string; readonly fingerprint?: string };
 };

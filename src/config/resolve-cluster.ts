@@ -57,6 +57,7 @@ function resolveHypercore(raw: RawHypercore, at: ConfigPath, context: ResolveCon
     username: raw.username,
     password,
     auth: raw.auth ?? "basic",
+    discoverNodes: raw.discoverNodes ?? true,
     tls: {
       insecure: tls.insecure ?? false,
       caFile: context.file(tls.caFile ?? raw.caFile),

@@ -258,6 +258,7 @@ function worldConfig(
         username: "admin",
         password: secret("admin"),
         auth: "basic",
+        discoverNodes: true,
         tls: { insecure: false, caFile: undefined, fingerprint: undefined },
       },
       libvirt: undefined,

@@ -26,13 +26,13 @@ export async function checkCluster(
   ];
 }
 
-/** Endpoints are not discovered: a node learnt from the cluster has no certificate anybody trusted. */
 function unlistedNodes(nodes: readonly string[], options: HypercoreOptions): string[] {
   const hosts = new Set(options.endpoints.map((endpoint) => new URL(endpoint).hostname));
-  const missing = nodes.filter((ip) => !hosts.has(ip));
-  return missing.length === 0 || nodes.length < 2
-    ? []
-    : [`nodes not among the endpoints, so not used when others fail: ${missing.join(", ")}`];
+  const missing = nodes.filter((ip) => !hosts.has(ip)).join(", ");
+  if (missing === "" || nodes.length < 2) return [];
+  return options.discoverNodes === false
+    ? [`nodes not among the endpoints, so not used when others fail: ${missing}`]
+    : [`nodes not among the endpoints, learnt from the cluster once it answers: ${missing}`];
 }
 
 function tlsFindings(options: HypercoreOptions): string[] {

@@ -1,12 +1,13 @@
 import { WatcherError } from "../../lib/errors.ts";
 import { parseJsonText } from "./json.ts";
 import { NodeConnection, NodeFailure, type RawReply, type RawRequest } from "./node-connection.ts";
+import { NodeSet } from "./nodes.ts";
 import type { HypercoreOptions, HypercoreTimeouts } from "./options.ts";
 import { pause } from "./pause.ts";
 import { explainRefusal, isFull } from "./refusal.ts";
 import { type Credentials, authFailed, openCredentials } from "./session.ts";
 import { openConnector } from "./tls.ts";
-import { type ChangeReply, UnexpectedShape, toChangeReply } from "./wire.ts";
+import { type ChangeReply, UnexpectedShape, toChangeReply, toLanIp } from "./wire.ts";
 
 const readRounds = 3;
 
@@ -15,7 +16,12 @@ export interface NodeAnswer {
   readonly origin: string;
   readonly reply: RawReply | undefined;
   readonly failure: string | undefined;
+  /** For how long it has been silent, when it is. */
+  readonly silentMs: number;
 }
+
+/** Answered without credentials. */
+export const updateStatusPath = "/update/update_status.json";
 
 type ReadOutcome =
   | { readonly items: readonly unknown[] }
@@ -28,16 +34,19 @@ type ReadOutcome =
  */
 export class HypercoreClient {
   readonly #options: HypercoreOptions;
-  readonly #nodes: readonly NodeConnection[];
+  readonly #nodes: NodeSet;
   readonly #credentials: Credentials;
   readonly #timeouts: HypercoreTimeouts;
-  #preferred = 0;
+  readonly #closing = new AbortController();
+  #learnAtMs: number;
+  #learnt = false;
 
-  private constructor(options: HypercoreOptions, timeouts: HypercoreTimeouts, nodes: readonly NodeConnection[]) {
+  private constructor(options: HypercoreOptions, timeouts: HypercoreTimeouts, nodes: NodeSet) {
     this.#options = options;
     this.#timeouts = timeouts;
     this.#nodes = nodes;
     this.#credentials = openCredentials(options);
+    this.#learnAtMs = performance.now() + timeouts.learnMs / 10;
   }
 
   static async open(options: HypercoreOptions, timeouts: HypercoreTimeouts): Promise<HypercoreClient> {
@@ -45,8 +54,8 @@ export class HypercoreClient {
       throw new WatcherError("config-invalid", `cluster ${options.cluster} has no endpoints`);
     const connect = await openConnector(options, timeouts.connectMs);
     for (const endpoint of options.endpoints) requireAddress(options.cluster, endpoint);
-    const nodes = options.endpoints.map((endpoint) => new NodeConnection(endpoint, connect, timeouts.readMs));
-    return new HypercoreClient(options, timeouts, nodes);
+    const open = (endpoint: string): NodeConnection => new NodeConnection(endpoint, connect, timeouts.readMs);
+    return new HypercoreClient(options, timeouts, new NodeSet(options.endpoints, open));
   }
 
   /** GET below `/rest/v1/`: always a list, empty when the object does not exist. */
@@ -59,10 +68,11 @@ export class HypercoreClient {
     const failures = new Map<string, { failure: string; status: number | undefined }>();
     for (let round = 0; round < readRounds; round++) {
       if (round > 0) await pause(this.#timeouts.backoffMs * 3 ** (round - 1) * (0.75 + Math.random() / 2), signal);
-      for (const node of this.#inTurn()) {
+      for (const node of this.#nodes.inTurn()) {
         const outcome = await this.#tryRead(node, `/rest/v1/${path}`, signal);
         if ("items" in outcome) {
-          this.#prefer(node);
+          this.#nodes.prefer(node);
+          this.#learnInBackground(path);
           return outcome.items;
         }
         failures.set(node.origin, outcome);
@@ -94,10 +104,10 @@ export class HypercoreClient {
   /** A changing request of any content; answers only when the cluster accepted it. */
   async send(request: RawRequest, signal: AbortSignal): Promise<RawReply> {
     const failures: string[] = [];
-    for (const node of this.#inTurn()) {
+    for (const node of this.#nodes.inTurn()) {
       const reply = await this.#trySend(node, { ...request, path: `/rest/v1/${request.path}` }, signal);
       if (typeof reply !== "string") {
-        this.#prefer(node);
+        this.#nodes.prefer(node);
         return this.#accepted(request, reply);
       }
       failures.push(reply);
@@ -112,26 +122,54 @@ export class HypercoreClient {
 
   /** The same unauthenticated or authenticated GET on every node, side by side, each asked once. */
   async askEveryNode(path: string, authenticated: boolean, signal: AbortSignal): Promise<NodeAnswer[]> {
-    return Promise.all(
-      this.#nodes.map(async (node) => {
-        try {
-          const headers = authenticated ? await this.#credentials.headers(node) : {};
-          return {
-            origin: node.origin,
-            reply: await node.request({ method: "GET", path, headers }, signal),
-            failure: undefined,
-          };
-        } catch (error) {
-          if (!(error instanceof NodeFailure)) throw error;
-          return { origin: node.origin, reply: undefined, failure: error.message };
-        }
-      }),
-    );
+    return Promise.all(this.#nodes.known.map(async (node) => this.#ask(node, path, authenticated, signal)));
+  }
+
+  async #ask(node: NodeConnection, path: string, authenticated: boolean, signal: AbortSignal): Promise<NodeAnswer> {
+    const { origin } = node;
+    try {
+      const headers = authenticated ? await this.#credentials.headers(node) : {};
+      const reply = await node.request({ method: "GET", path, headers }, signal);
+      return { origin, reply, failure: undefined, silentMs: 0 };
+    } catch (error) {
+      if (!(error instanceof NodeFailure)) throw error;
+      return { origin, reply: undefined, failure: error.message, silentMs: node.silentMs };
+    }
+  }
+
+  /**
+   * Learns the addresses of all nodes from the cluster, unless that was done lately. New ones are tried in the
+   * background, without credentials and under the cluster's own rules of trust, and join once they answer.
+   */
+  async learnNodes(signal: AbortSignal): Promise<void> {
+    if (this.#options.discoverNodes === false || (this.#learnt && performance.now() < this.#learnAtMs)) return;
+    this.#learnAtMs = performance.now() + this.#timeouts.learnMs;
+    const addresses = await this.list("Node", toLanIp, signal);
+    this.#learnt = true;
+    for (const node of this.#nodes.learn(addresses)) void this.#tryLearnt(node);
+  }
+
+  async #tryLearnt(node: NodeConnection): Promise<void> {
+    const request = { method: "GET", path: updateStatusPath, limitMs: this.#timeouts.readMs } as const;
+    const { cluster, log } = this.#options;
+    try {
+      await node.request(request, this.#closing.signal);
+      log?.("info", { cluster, node: node.origin }, "node learnt from the cluster");
+    } catch (error) {
+      log?.("debug", { cluster, node: node.origin, err: error }, "node of the cluster does not answer us");
+    }
+  }
+
+  /** Reading alone must not depend on the configured addresses for ever, nor wait for others to be learnt. */
+  #learnInBackground(path: string): void {
+    if (path === "Node" || performance.now() < this.#learnAtMs) return;
+    void this.learnNodes(this.#closing.signal).catch(() => undefined);
   }
 
   async close(): Promise<void> {
-    await this.#credentials.close(this.#nodes);
-    await Promise.all(this.#nodes.map(async (node) => node.close()));
+    this.#closing.abort(new Error("the client is closed"));
+    await this.#credentials.close(this.#nodes.all);
+    await Promise.all(this.#nodes.all.map(async (node) => node.close()));
   }
 
   async #tryRead(node: NodeConnection, path: string, signal: AbortSignal): Promise<ReadOutcome> {
@@ -144,6 +182,8 @@ export class HypercoreClient {
         ? { items }
         : { failure: `${node.origin}: its answer is not a JSON list`, status: reply.status };
     } catch (error) {
+      // Whoever asked gave up waiting; the next reader should not begin with the same wait.
+      if (signal.aborted) this.#nodes.avoid(node);
       if (error instanceof NodeFailure) return { failure: error.message, status: undefined };
       throw error;
     }
@@ -155,7 +195,7 @@ export class HypercoreClient {
       return await this.#authenticated(node, request, signal);
     } catch (error) {
       if (!(error instanceof NodeFailure)) throw error;
-      this.#avoid(node);
+      this.#nodes.avoid(node);
       if (!error.sent) return error.message;
       throw this.#outcomeUnknown(
         `the answer to ${request.method} ${request.path.split("?")[0]} was lost (${error.message})`,
@@ -167,11 +207,12 @@ export class HypercoreClient {
   /** A refused session or a rotated password is renewed once; nothing was done by a refused request. */
   async #authenticated(node: NodeConnection, request: RawRequest, signal: AbortSignal): Promise<RawReply> {
     for (let renewed = false; ; renewed = true) {
-      const headers = { ...(await this.#login(node)), ...request.headers };
-      const reply = await node.request({ ...request, headers }, signal);
+      const credentials = await this.#login(node);
+      const reply = await node.request({ ...request, headers: { ...credentials, ...request.headers } }, signal);
       const stale = reply.status === 401 || (reply.status === 503 && reply.body.includes("EInvalidSession"));
       if (!stale) return reply;
-      if (renewed || !this.#credentials.renew(node)) throw authFailed(this.#options);
+      if (renewed) throw authFailed(this.#options);
+      await this.#credentials.renew(node, credentials);
     }
   }
 
@@ -240,18 +281,6 @@ export class HypercoreClient {
     if (failures.every(({ status }) => status === 500))
       return new WatcherError("cluster-failed", `cluster ${this.#options.cluster}: ${texts.join("; ")}`);
     return this.#unreachable(texts);
-  }
-
-  #inTurn(): NodeConnection[] {
-    return [...this.#nodes.slice(this.#preferred), ...this.#nodes.slice(0, this.#preferred)];
-  }
-
-  #prefer(node: NodeConnection): void {
-    this.#preferred = this.#nodes.indexOf(node);
-  }
-
-  #avoid(node: NodeConnection): void {
-    if (this.#nodes[this.#preferred] === node) this.#preferred = (this.#preferred + 1) % this.#nodes.length;
   }
 }
 

@@ -31,7 +31,6 @@ export async function openHypercore(options: HypercoreOptions): Promise<Hypervis
     timeouts,
     assets: options.assets,
     log: options.log ?? (() => {}),
-    crowdedImages: new Set(),
     turns: new Turns(),
   };
   return new HypercoreDriver(access, options);
@@ -73,6 +72,7 @@ class HypercoreDriver implements Hypervisor {
   async #readVersion(signal: AbortSignal): Promise<string> {
     if (this.#idle !== undefined && performance.now() < this.#idle.untilMs) return this.#idle.version;
     const look = async (looking: AbortSignal): Promise<string> => {
+      await this.#access.client.learnNodes(looking);
       await requireNotUpdating(this.#access, looking);
       const version = await readVersion(this.#access, looking);
       this.#idle = { untilMs: performance.now() + this.#access.timeouts.idleMs, version };

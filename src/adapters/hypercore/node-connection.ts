@@ -7,7 +7,6 @@ import { type Deadline, deadline } from "./pause.ts";
 export interface RawReply {
   readonly status: number;
   readonly body: string;
-  readonly setCookie: string;
 }
 
 /** One request: method, path from the root, extra headers and a body with its exact length. */
@@ -40,6 +39,8 @@ export class NodeConnection {
   readonly origin: string;
   readonly #pool: Pool;
   readonly #limitMs: number;
+  #answered = false;
+  #silentSinceMs: number | undefined;
 
   constructor(endpoint: string, connect: buildConnector.connector, limitMs: number) {
     this.origin = new URL(endpoint).origin;
@@ -48,19 +49,28 @@ export class NodeConnection {
     this.#pool = new Pool(this.origin, { connect, connections: 16, pipelining: 1, headersTimeout: 0, bodyTimeout: 0 });
   }
 
+  /** Whether this node ever answered us, whatever it said. */
+  get hasAnswered(): boolean {
+    return this.#answered;
+  }
+
+  /** For how long every request to it has gone unanswered; 0 when the last one was answered, or none was sent. */
+  get silentMs(): number {
+    return this.#silentSinceMs === undefined ? 0 : performance.now() - this.#silentSinceMs;
+  }
+
   async request(request: RawRequest, signal: AbortSignal): Promise<RawReply> {
     signal.throwIfAborted();
     const limit = deadline(request.limitMs ?? this.#limitMs, signal);
     try {
       const answer = await this.#pool.request(toDispatch(request, limit));
-      const cookie = answer.headers["set-cookie"];
-      return {
-        status: answer.statusCode,
-        body: await answer.body.text(),
-        setCookie: Array.isArray(cookie) ? cookie.join("; ") : (cookie ?? ""),
-      };
+      const body = await answer.body.text();
+      this.#answered = true;
+      this.#silentSinceMs = undefined;
+      return { status: answer.statusCode, body };
     } catch (error) {
       signal.throwIfAborted();
+      this.#silentSinceMs ??= performance.now();
       throw this.#toFailure(error, limit);
     } finally {
       limit.done();

@@ -10,6 +10,8 @@ export interface HypercoreOptions {
   /** `basic` (the default) sends the credentials with every request; `session` logs in on each node it uses. */
   readonly auth?: "basic" | "session";
   readonly tls?: TlsOptions;
+  /** Use the addresses of other nodes that the cluster itself tells, too. Default true. */
+  readonly discoverNodes?: boolean;
   /** Our instance id: half of every ownership mark. */
   readonly instance: string;
   readonly assets: AssetStore;
@@ -61,6 +63,10 @@ export interface HypercoreTimeouts {
   readonly idleMs: number;
   /** First pause between two rounds of a failing read. */
   readonly backoffMs: number;
+  /** How long the addresses learnt from the cluster count as known; a tenth of it after opening they are asked for first. */
+  readonly learnMs: number;
+  /** A node silent for this long, while others say that no update runs, counts as broken rather than as updating. */
+  readonly brokenMs: number;
 }
 
 export const defaultTimeouts: HypercoreTimeouts = {
@@ -78,4 +84,7 @@ export const defaultTimeouts: HypercoreTimeouts = {
   resendMs: 45_000,
   idleMs: 3_000,
   backoffMs: 300,
+  learnMs: 600_000,
+  // During an update a node is away for 7 to 10 minutes (HyperCore field notes).
+  brokenMs: 3_600_000,
 };

@@ -1,14 +1,15 @@
 import { WatcherError } from "../../lib/errors.ts";
 import { parseJsonText } from "./json.ts";
-import type { NodeConnection, RawReply } from "./node-connection.ts";
+import { type NodeConnection, NodeFailure, type RawReply } from "./node-connection.ts";
 import type { HypercoreOptions } from "./options.ts";
+import { explainRefusal } from "./refusal.ts";
 import { members, text } from "./wire.ts";
 
 /** How requests to a node prove who we are. */
 export interface Credentials {
   headers(node: NodeConnection): Promise<Readonly<Record<string, string>>>;
-  /** Called when a node refused what `headers` gave; true when trying once more makes sense. */
-  renew(node: NodeConnection): boolean;
+  /** Called when a node refused what `headers` gave for this request. */
+  renew(node: NodeConnection, refused: Readonly<Record<string, string>>): Promise<void>;
   close(nodes: readonly NodeConnection[]): Promise<void>;
 }
 
@@ -37,10 +38,8 @@ class BasicCredentials implements Credentials {
     }
   }
 
-  renew(): boolean {
-    const used = this.#header;
+  async renew(): Promise<void> {
     this.#header = undefined;
-    return used !== undefined;
   }
 
   async close(): Promise<void> {}
@@ -66,8 +65,12 @@ class SessionCredentials implements Credentials {
     }
   }
 
-  renew(node: NodeConnection): boolean {
-    return this.#cookies.delete(node);
+  /** Of many requests refused at once only the first ends the session; the others find the new one. */
+  async renew(node: NodeConnection, refused: Readonly<Record<string, string>>): Promise<void> {
+    const known = this.#cookies.get(node);
+    if (known === undefined) return;
+    const cookie = await known.catch(() => undefined);
+    if (this.#cookies.get(node) === known && cookie === refused["cookie"]) this.#cookies.delete(node);
   }
 
   /** Shared by all requests that wait for it, so no single one of them may abort it. */
@@ -87,13 +90,11 @@ class SessionCredentials implements Credentials {
       },
       new AbortController().signal,
     );
-    if (reply.status === 401 || reply.status === 403) throw authFailed(this.#options);
+    if (reply.status === 401) throw authFailed(this.#options);
     const session = sessionOf(reply);
+    // A node that is starting, or a user with too many sessions: another node may do better.
     if (session === "")
-      throw new WatcherError(
-        "cluster-unreachable",
-        `cluster ${this.#options.cluster}: ${node.origin} answered the login with status ${reply.status}`,
-      );
+      throw new NodeFailure(`${node.origin}: no session (${explainRefusal(reply)}; auth: basic needs none)`, false);
     return `sessionID=${session}`;
   }
 

@@ -1,6 +1,6 @@
 import { WatcherError } from "../../lib/errors.ts";
 import type { ClusterAccess } from "./access.ts";
-import type { NodeAnswer } from "./client.ts";
+import { type NodeAnswer, updateStatusPath } from "./client.ts";
 import { parseJsonText } from "./json.ts";
 
 export type UpdateVerdict = "idle" | "never-updated" | "preparing" | "applying" | "busy";
@@ -8,11 +8,18 @@ export type UpdateVerdict = "idle" | "never-updated" | "preparing" | "applying" 
 /**
  * Throws `cluster-updating` unless the cluster is certainly idle. Only two observations prove that: every node says that
  * both phases are complete, or every node never had an update and its API works. Anything else, silence included,
- * looks the same as an update under way.
+ * looks the same as an update under way. Only a node that has been silent for far longer than an update takes it away,
+ * while another one says that all is complete, is broken and left out.
  */
 export async function requireNotUpdating(access: ClusterAccess, signal: AbortSignal): Promise<void> {
-  const answers = await access.client.askEveryNode("/update/update_status.json", false, signal);
-  const verdicts = answers.map((answer) => ({ answer, verdict: judge(answer) }));
+  const answers = await access.client.askEveryNode(updateStatusPath, false, signal);
+  const all = answers.map((answer) => ({ answer, verdict: judge(answer) }));
+  const broken = all.some(({ verdict }) => verdict === "idle")
+    ? all.filter(({ answer }) => answer.silentMs > access.timeouts.brokenMs)
+    : [];
+  for (const { answer } of broken)
+    access.log("warn", { cluster: access.cluster, node: answer.origin }, "node is silent for long and left out");
+  const verdicts = all.filter((item) => !broken.includes(item));
   const trouble = verdicts.find(({ verdict }) => verdict !== "idle" && verdict !== "never-updated");
   if (trouble !== undefined) throw updating(access, explain(trouble.answer, trouble.verdict));
   const unknown = verdicts.filter(({ verdict }) => verdict === "never-updated");
@@ -50,7 +57,7 @@ function explain({ origin, reply, failure }: NodeAnswer, verdict: UpdateVerdict)
   if (verdict === "preparing") return `${origin} is preparing an update`;
   if (verdict === "applying") return `${origin} reports an update being applied`;
   const said = failure ?? `${origin} answered with status ${reply?.status}`;
-  return `${said}; a node that does not answer may be in the middle of an update (if it is gone for good, remove it from the endpoints)`;
+  return `${said}; a node that does not answer may be in the middle of an update (if it is gone for good, take it out of the endpoints)`;
 }
 
 function updating(access: ClusterAccess, why: string): WatcherError {

@@ -67,6 +67,7 @@ function clusterConfig(name: string, url: string): ClusterConfig {
       username: "admin",
       password: secret("admin"),
       auth: "basic",
+      discoverNodes: true,
       tls: { insecure: false, caFile: undefined, fingerprint: undefined },
     },
     libvirt: undefined,
