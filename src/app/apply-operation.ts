@@ -118,10 +118,8 @@ async function updateOrRestart(
   context: ChangeContext,
 ): Promise<LiveVirdomain> {
   const { hypervisor } = input;
-  const cloudInitHash = found.mark === undefined ? desired.cloudInit?.hash : found.mark.cloudInitHash;
-  const current = (await hypervisor.findVirdomain(found.id, context.signal)) ?? found;
   try {
-    return await hypervisor.update(current, desired, markFor(input, desired, cloudInitHash), context);
+    return await updateLiveFirst(input, desired, found, context);
   } catch (error) {
     const hopeless = error instanceof WatcherError && error.retry === "terminal";
     if (hopeless && found.power === "running" && desired.state === "running") {
@@ -133,6 +131,28 @@ async function updateOrRestart(
       });
     }
     throw error;
+  }
+}
+
+/** Stops the VM only where the change turns out to need it, and the plan spoke of more than a live change. */
+async function updateLiveFirst(
+  input: OperationInput,
+  desired: DesiredVirdomain,
+  found: LiveVirdomain,
+  context: ChangeContext,
+): Promise<LiveVirdomain> {
+  const { hypervisor, operation } = input;
+  const mark = markFor(input, desired, found.mark === undefined ? desired.cloudInit?.hash : found.mark.cloudInitHash);
+  const current = async (): Promise<LiveVirdomain> =>
+    (await hypervisor.findVirdomain(found.id, context.signal)) ?? found;
+  try {
+    return await hypervisor.update(await current(), desired, mark, context);
+  } catch (error) {
+    const running = error instanceof WatcherError && error.code === "virdomain-running";
+    if (!running || operation.disruption === "live") throw error;
+    context.progress(`${desired.name} is shut down: ${error.message}`);
+    await stopVirdomain(hypervisor, await current(), desired, context);
+    return hypervisor.update(await current(), desired, mark, context);
   }
 }
 

@@ -32,6 +32,7 @@ export const errorCatalogue = {
   "task-failed": "transient",
   "virdomain-conflict": "terminal",
   "virdomain-changed": "transient",
+  "virdomain-running": "transient",
   "asset-unavailable": "transient",
   "asset-missing": "terminal",
   "asset-corrupt": "terminal",

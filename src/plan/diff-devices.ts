@@ -37,7 +37,7 @@ export function diffDisks(desired: readonly DesiredDisk[], live: readonly LiveDi
         from: undefined,
         to: describeDisk(wanted),
       });
-    } else if (found.type !== wanted.type) {
+    } else if (isDrive(found.type) !== isDrive(wanted.type)) {
       impossible.push(
         `disk ${wanted.name} is a ${found.type} and cannot become a ${wanted.type} with its data; give the new disk another name`,
       );
@@ -77,6 +77,10 @@ export function diffDisks(desired: readonly DesiredDisk[], live: readonly LiveDi
   return { differences, notices, impossible };
 }
 
+function isDrive(type: DesiredDisk["type"]): boolean {
+  return type === "ide_cdrom";
+}
+
 function diffDisk(
   wanted: DesiredDisk,
   found: LiveDisk,
@@ -94,6 +98,8 @@ function diffDisk(
     });
     return;
   }
+  if (found.type !== wanted.type)
+    differences.push({ kind: "disk-type", path: `${path}.type`, from: found.type, to: wanted.type });
   const bytes = wanted.capacityBytes;
   if (bytes === undefined || sameCapacity(bytes, found.capacityBytes)) return;
   if (found.capacityBytes < bytes) {

@@ -119,9 +119,33 @@ describe("diffVirdomain", () => {
     expect(difference.notices).toMatchObject([{ code: "foreign-disk" }]);
   });
 
-  it("refuses to make a disk of another type out of one with data", () => {
+  it("moves a disk to another bus with its data, which takes a reboot", () => {
+    const wanted = { ...base, disks: [{ ...system, type: "ide_disk" as const }] };
+    const { changes, refusals } = diffVirdomain(wanted, liveVirdomain(base), traits);
+    expect(changes).toMatchObject([{ kind: "disk-type", from: "virtio_disk", to: "ide_disk", disruption: "reboot" }]);
+    expect(refusals).toEqual([]);
+  });
+
+  it("warns of a restart where a change on a running VM depends on its guest", () => {
+    const live = liveVirdomain(base);
+    const wanted = { ...base, disks: [] };
+    expect(diffVirdomain(wanted, live, traits).notices).toMatchObject([{ code: "may-restart" }]);
+    expect(diffVirdomain(wanted, { ...live, power: "shutoff" }, traits).notices).toEqual([]);
+    expect(diffVirdomain({ ...wanted, cpu: base.cpu + 1 }, live, traits).notices).toEqual([]);
+  });
+
+  it("plans to move a mark to where the platform keeps it best, which is nobody's drift and no news for a review", () => {
+    const live = liveVirdomain(base, { markOutdated: true });
+    const context = { originOf: () => "drift" as const };
+    expect(diffVirdomain(base, live, traits, context).changes).toMatchObject([
+      { kind: "ownership", path: "metadata.mark", disruption: "live", origin: "git" },
+    ]);
+    expect(diffVirdomain(base, live, traits, { upkeep: false }).changes).toEqual([]);
+  });
+
+  it("refuses to make a drive out of a disk with data", () => {
     const difference = diffVirdomain(
-      { ...base, disks: [{ ...system, type: "ide_disk" }] },
+      { ...base, disks: [{ ...system, type: "ide_cdrom" }] },
       liveVirdomain(base),
       traits,
     );

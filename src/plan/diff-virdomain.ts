@@ -59,12 +59,24 @@ export function diffVirdomain(
   ];
   return {
     changes,
-    notices: [...disks.notices, ...nics.notices, ...cloudInit.notices],
+    notices: [...disks.notices, ...nics.notices, ...cloudInit.notices, ...mayRestart(changes, traits, running)],
     refusals: [
       ...disks.impossible.map((message) => ({ code: "unsupported-change" as const, message })),
       ...cloudInit.refusals.map((message) => ({ code: "cloud-init-refused" as const, message })),
     ],
   };
+}
+
+/** A change that is tried on the running VM, where nothing else restarts it anyway. */
+function mayRestart(changes: readonly Change[], traits: PlatformTraits, running: boolean): Notice[] {
+  if (!running || changes.some(({ kind }) => traits.rebootFor.has(kind))) return [];
+  return changes
+    .filter(({ kind }) => traits.mayRebootFor.has(kind))
+    .map(({ path }) => ({
+      code: "may-restart",
+      path,
+      message: "the VM is shut down and started again if its guest does not let go of the disk",
+    }));
 }
 
 function diffMarkPlace({ mark, markOutdated }: LiveVirdomain): Difference[] {

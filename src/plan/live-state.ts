@@ -76,6 +76,8 @@ export interface PlatformTraits {
   readonly driver: "hypercore" | "libvirt";
   /** Changes that need the VM to be off. Everything not named is live. */
   readonly rebootFor: ReadonlySet<ChangeKind>;
+  /** Changes tried on the running VM that end in a restart when the guest does not go along. */
+  readonly mayRebootFor: ReadonlySet<ChangeKind>;
 }
 
 /** The kinds of change planning tells apart, each with its own cost on a platform. */
@@ -92,6 +94,7 @@ export type ChangeKind =
   | "disk-grow"
   | "disk-remove"
   | "disk-replace"
+  | "disk-type"
   | "cdrom-medium"
   | "cdrom-add"
   | "cdrom-remove"

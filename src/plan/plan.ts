@@ -32,6 +32,7 @@ export interface Notice {
   readonly code:
     | "cloud-init-unchanged-guest"
     | "disk-not-shrunk"
+    | "may-restart"
     | "foreign-disk"
     | "foreign-nic"
     | "adopts"

@@ -29,7 +29,8 @@ export interface Hypervisor extends AsyncDisposable {
   create(desired: DesiredVirdomain, mark: OwnershipMark, context: ChangeContext): Promise<LiveVirdomain>;
   /**
    * Makes an existing VM equal to `desired` in everything but power. The caller has switched it off where the traits
-   * ask for it. Disks and NICs are matched by name; what `desired` no longer has is removed.
+   * ask for it. Disks and NICs are matched by name; what `desired` no longer has is removed. Throws `virdomain-running`
+   * where the VM has to be off for what is left to do: the guest holds on to a disk, or somebody started the VM meanwhile.
    */
   update(
     live: LiveVirdomain,

@@ -145,6 +145,14 @@ export function hypervisorContract(
     expectLike(await update(bench, changed, first), first);
   });
 
+  check("changes the bus of a disk and keeps its content", async (bench) => {
+    const live = await create(bench, desiredVm("web-1", { disks: [blankDisk("root", 2 * MiB, { boot: 1 })] }));
+    const wanted = desiredVm("web-1", { disks: [blankDisk("root", 2 * MiB, { boot: 1, type: "scsi_disk" })] });
+    const changed = await update(bench, live, wanted);
+    expectLike(changed, wanted);
+    expect(changed.disks[0]?.id).toBe(live.disks[0]?.id);
+  });
+
   check("treats another order of disks and NICs as the same VM", async (bench) => {
     const disks = [
       imageDisk("root", await bench.image("debian")),

@@ -20,6 +20,7 @@ const conflictCodes: Readonly<Record<Conflict["code"], true>> = {
 const noticeCodes: Readonly<Record<Notice["code"], true>> = {
   "cloud-init-unchanged-guest": true,
   "disk-not-shrunk": true,
+  "may-restart": true,
   "foreign-disk": true,
   "foreign-nic": true,
   adopts: true,

@@ -18,11 +18,12 @@ export const traits: PlatformTraits = {
     "nic-remove",
     "nic-network",
     "nic-type",
-    "disk-remove",
     "disk-replace",
+    "disk-type",
     "cdrom-add",
     "cdrom-remove",
   ]),
+  mayRebootFor: new Set(["disk-remove"]),
 };
 
 /** A desired VM with one system disk and one NIC; `changes` replaces what a case is about. */

@@ -17,8 +17,7 @@ export interface ClusterAccess {
   readonly timeouts: HypercoreTimeouts;
   readonly assets: AssetStore;
   readonly log: Log;
-  /** Images (uuid) the cluster refused to attach to several VMs at once; these then take turns. */
-  readonly crowdedImages: Set<string>;
+  /** By image: whether one can be attached to several VMs at once is documented nowhere. */
   readonly turns: Turns;
 }
 

@@ -1,10 +1,9 @@
-import { WatcherError } from "../../lib/errors.ts";
 import type { DesiredDisk, DesiredVirdomain } from "../../fleet/desired-state.ts";
 import type { OwnershipMark } from "../../plan/live-state.ts";
 import type { ChangeContext } from "../../ports/hypervisor.ts";
 import type { ClusterAccess } from "./access.ts";
-import { type Medium, addDisk, changeMedium, growDisk, removeDisk } from "./disk-steps.ts";
-import { type DiskWork, noteDevice, placeDisks, planDisks } from "./disks.ts";
+import { type Medium, addDisk, changeDiskType, changeMedium, growDisk, needsOff, removeDisk } from "./disk-steps.ts";
+import { type DiskWork, isOfType, noteDevice, placeDisks, planDisks } from "./disks.ts";
 import type { ImageLibrary } from "./image-library.ts";
 import { addNic, changeNic, isLike, noteNics, planNics, removeNic } from "./nics.ts";
 import type { DiskNote, SlotPlace } from "./marks.ts";
@@ -75,9 +74,10 @@ async function convergeDisks(
 ): Promise<VirDomain> {
   const { access, context } = run;
   let vm = start;
-  for (const { device, name } of work.remove) {
-    requireOff(vm, device.type === "VIRTIO_DISK" || device.type === "SCSI_DISK" ? undefined : `removing "${name}"`);
-    vm = await removeDisk(access, vm, device, name, context);
+  for (const { device, name } of work.remove) vm = await removeDisk(access, vm, device, name, context);
+  for (const { disk, device } of work.keep.filter(({ disk: wanted, device: found }) => !isOfType(found, wanted))) {
+    requireOff(vm, `change the bus of "${disk.name}"`);
+    vm = await changeDiskType(access, vm, device, disk, context);
   }
   if (work.add.length > 0) vm = await addDisks(run, vm, work, media);
   for (const { disk, device } of work.keep) {
@@ -132,24 +132,22 @@ async function convergeNics(run: Convergence, start: VirDomain): Promise<VirDoma
   const work = planNics(start, readOwnership(start), desired.nics, adopt);
   let vm = start;
   for (const { device, name } of work.remove) {
-    requireOff(vm, `removing NIC "${name}"`);
+    requireOff(vm, `remove NIC "${name}"`);
     vm = await removeNic(access, vm, device, name, context);
   }
   for (const { nic, device } of work.keep.filter((kept) => !isLike(kept.device, kept.nic))) {
-    requireOff(vm, `changing NIC "${nic.name}"`);
+    requireOff(vm, `change NIC "${nic.name}"`);
     vm = await changeNic(access, vm, device, nic, context);
   }
   for (const nic of work.add) {
-    requireOff(vm, `adding NIC "${nic.name}"`);
+    requireOff(vm, `add NIC "${nic.name}"`);
     vm = await addNic(access, vm, nic, context);
   }
   return vm;
 }
 
-/** HyperCore refuses these while a VM runs; somebody may have started it since it was switched off for us. */
-function requireOff(vm: VirDomain, what: string | undefined): void {
-  if (what === undefined || isOff(vm)) return;
-  throw new WatcherError("virdomain-changed", `VM ${vm.name} was started meanwhile, and ${what} needs it off`);
+function requireOff(vm: VirDomain, what: string): void {
+  if (!isOff(vm)) throw needsOff(vm, what);
 }
 
 /** Members of PATCH VirDomain this driver writes. */
@@ -168,7 +166,7 @@ interface VirDomainPatch {
 async function finish(run: Convergence, vm: VirDomain): Promise<VirDomain> {
   const patch = differences(run, vm);
   if (patch.mem !== undefined || patch.numVCPU !== undefined || patch.bootDevices !== undefined)
-    requireOff(vm, "changing memory, CPUs or boot order");
+    requireOff(vm, "change memory, CPUs or boot order");
   return patchVm(run, vm, patch);
 }
 

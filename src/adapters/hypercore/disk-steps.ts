@@ -6,8 +6,9 @@ import { deviceAt, wireDiskTypes } from "./disks.ts";
 import type { ReadyImage } from "./images.ts";
 import type { SlotPlace } from "./marks.ts";
 import { type Step, changeVm } from "./perform.ts";
+import { isOff } from "./to-virdomain.ts";
 import type { ReadyIso } from "./transfer.ts";
-import type { BlockDevice, ChangeReply, VirDomain } from "./wire.ts";
+import type { BlockDevice, VirDomain } from "./wire.ts";
 
 /** What a disk is filled with: an image to copy, an ISO to insert, or nothing. */
 export type Medium = { readonly image: ReadyImage } | { readonly iso: ReadyIso } | undefined;
@@ -45,8 +46,8 @@ export async function addDisk(
 }
 
 /**
- * Whether one image can be attached to several VMs at once is documented nowhere. A cluster that refuses it once gets
- * the attachments of that image one after another from then on, in place of refusals and pauses.
+ * One attachment of an image at a time, as nobody promises that a cluster takes two. Another process may still be in the
+ * way, which the cluster says with a 500.
  */
 async function attachInTurn(
   access: ClusterAccess,
@@ -55,24 +56,11 @@ async function attachInTurn(
   image: ReadyImage,
   context: ChangeContext,
 ): Promise<VirDomain> {
-  let leave: (() => void) | undefined;
-  const send = async (signal: AbortSignal): Promise<ChangeReply> => {
-    if (leave === undefined && access.crowdedImages.has(image.uuid)) {
-      leave = await interruptible(context, (waiting) => access.turns.enter(image.uuid, waiting));
-      // The wait may have outlasted the right to write.
-      context.beforeChange();
-    }
-    try {
-      return await step.send(signal);
-    } catch (error) {
-      if (error instanceof WatcherError && error.code === "cluster-busy") access.crowdedImages.add(image.uuid);
-      throw error;
-    }
-  };
+  const leave = await interruptible(context, (waiting) => access.turns.enter(image.uuid, waiting));
   try {
-    return await changeVm(access, vm.uuid, { ...step, send }, context);
+    return await changeVm(access, vm.uuid, step, context);
   } finally {
-    leave?.();
+    leave();
   }
 }
 
@@ -167,6 +155,23 @@ async function patchDevice(
   return changeVm(access, vm.uuid, step, context);
 }
 
+/** Another bus keeps the content; only while the VM is off. */
+export async function changeDiskType(
+  access: ClusterAccess,
+  vm: VirDomain,
+  device: BlockDevice,
+  disk: DesiredDisk,
+  context: ChangeContext,
+): Promise<VirDomain> {
+  const type = wireDiskTypes[disk.type];
+  const what = `make disk "${disk.name}" of ${vm.name} a ${disk.type}`;
+  return patchDevice(access, vm, device, what, { type }, (seen) => seen.type === type, context);
+}
+
+/**
+ * On a running VM a virtio or SCSI disk goes only if the guest lets go of it; otherwise its task fails ("Still in use"),
+ * or the call is refused, and the VM has to be switched off for it: `virdomain-running`.
+ */
 export async function removeDisk(
   access: ClusterAccess,
   vm: VirDomain,
@@ -174,11 +179,24 @@ export async function removeDisk(
   name: string,
   context: ChangeContext,
 ): Promise<VirDomain> {
-  const step = {
-    what: `remove disk "${name}" from ${vm.name}`,
-    send: (signal: AbortSignal) =>
-      access.client.change("DELETE", `VirDomainBlockDevice/${device.uuid}`, undefined, signal),
-    done: (seen: VirDomain | undefined) => seen?.blockDevs.every(({ uuid }) => uuid !== device.uuid) ?? false,
+  const what = `remove disk "${name}" from ${vm.name}`;
+  const step: Step = {
+    what,
+    send: (signal) => access.client.change("DELETE", `VirDomainBlockDevice/${device.uuid}`, undefined, signal),
+    done: (seen) => seen?.blockDevs.every(({ uuid }) => uuid !== device.uuid) ?? false,
   };
-  return changeVm(access, vm.uuid, step, context);
+  if (isOff(vm)) return changeVm(access, vm.uuid, step, context);
+  if (device.type !== "VIRTIO_DISK" && device.type !== "SCSI_DISK") throw needsOff(vm, what);
+  try {
+    return await changeVm(access, vm.uuid, { ...step, refusedMs: 0 }, context);
+  } catch (cause) {
+    const held = cause instanceof WatcherError && (cause.code === "task-failed" || cause.code === "cluster-busy");
+    throw held ? needsOff(vm, what, cause) : cause;
+  }
+}
+
+/** HyperCore refuses this while the VM runs; somebody may have started it since it was switched off for us. */
+export function needsOff(vm: VirDomain, what: string, cause?: WatcherError): WatcherError {
+  const why = cause === undefined ? "" : `: ${cause.message}`;
+  return new WatcherError("virdomain-running", `VM ${vm.name} has to be off to ${what}${why}`, { cause });
 }

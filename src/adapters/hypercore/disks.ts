@@ -46,9 +46,14 @@ export function planDisks(vm: VirDomain, record: MarkNotes, desired: DesiredVird
   };
 }
 
-/** A disk cannot be re-based on another image, nor change its bus with certainty; a drive just takes another medium. */
+export function isOfType(device: BlockDevice, disk: DesiredDisk): boolean {
+  return diskTypeOf(device) === disk.type;
+}
+
+/** A disk cannot be re-based on another image, nor become a drive; a drive just takes another medium. */
 function mustReplace(disk: DesiredDisk, { device, assetId }: NamedDevice): boolean {
-  if (diskTypeOf(device) !== disk.type) return true;
+  const drives = [diskTypeOf(device), disk.type].filter((type) => type === "ide_cdrom").length;
+  if (drives === 1) return true;
   return disk.type !== "ide_cdrom" && disk.asset !== undefined && assetId !== disk.asset.id;
 }
 

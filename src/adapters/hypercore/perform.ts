@@ -2,6 +2,7 @@ import { WatcherError } from "../../lib/errors.ts";
 import type { ChangeContext } from "../../ports/hypervisor.ts";
 import { type ClusterAccess, checkpoint, findIdleVm, findVm, taskFailed } from "./access.ts";
 import { Pacer, poll } from "./pause.ts";
+import { isActive } from "./task-tag.ts";
 import type { ChangeReply, VirDomain } from "./wire.ts";
 
 /** One changing call on one VM, with the way to see on the VM that it has happened. */
@@ -11,6 +12,8 @@ export interface Step {
   send(signal: AbortSignal): Promise<ChangeReply>;
   /** It takes storage or memory, so a full cluster may be why it fails. */
   readonly needsRoom?: boolean;
+  /** How long a refused call is sent again before it counts as refused for good, when that is less than usual. */
+  readonly refusedMs?: number;
   /** How long a finished task may take to show, when that is more than usual. */
   readonly visibleMs?: number;
   /** True when the VM (undefined: gone) shows the wanted state, whoever brought it about. */
@@ -36,7 +39,7 @@ export async function performStep(
   context: ChangeContext,
 ): Promise<VirDomain | undefined> {
   const pacer = new Pacer(Math.min(250, access.timeouts.backoffMs));
-  const end = Date.now() + access.timeouts.busyMs;
+  const end = Date.now() + (step.refusedMs ?? access.timeouts.busyMs);
   for (;;) {
     checkpoint(context);
     const attempt = await trySend(access, step, context);
@@ -76,7 +79,9 @@ async function trySend(access: ClusterAccess, step: Step, context: ChangeContext
   context.beforeChange();
   try {
     const reply = await step.send(context.signal);
-    return await access.tasks.wait(reply.taskTag, context.signal);
+    return await access.tasks.wait(reply.taskTag, context.signal, (percent) =>
+      context.progress(`${step.what}: ${percent}%`),
+    );
   } catch (error) {
     if (error instanceof WatcherError && error.code === "cluster-busy") return { kind: "refused", error };
     if (error instanceof WatcherError && error.code === "cluster-outcome-unknown") return { kind: "lost", error };
@@ -95,7 +100,8 @@ async function lookAfter(
   if (attempt.kind !== "complete" && attempt.kind !== "unknown") return restingVm(access, uuid, attempt, signal);
   const seen = await poll(step.visibleMs ?? access.timeouts.verifyMs, signal, async () => {
     const vm = await findVm(access, uuid, signal);
-    return step.done(vm) ? { vm } : undefined;
+    // Whatever comes next is another change of this VM, so a task of anybody on it has to be over, too.
+    return step.done(vm) && !isActive(vm?.latestTask) ? { vm } : undefined;
   });
   return seen === undefined ? findVm(access, uuid, signal) : seen.vm;
 }

@@ -1,10 +1,19 @@
 import { WatcherError } from "../../lib/errors.ts";
 import type { ChangeContext } from "../../ports/hypervisor.ts";
-import { type ClusterAccess, awaitTurn, checkpoint, findVm, getVm, interruptible, vanished } from "./access.ts";
+import {
+  type ClusterAccess,
+  awaitTurn,
+  checkpoint,
+  findVm,
+  getVm,
+  interruptible,
+  taskFailed,
+  vanished,
+} from "./access.ts";
 import { readOwnership } from "./ownership.ts";
 import { Pacer, poll } from "./pause.ts";
 import { changeVm } from "./perform.ts";
-import { isActive } from "./task-tag.ts";
+import { describeTask, isActive } from "./task-tag.ts";
 import { isOff } from "./to-virdomain.ts";
 import type { VirDomain } from "./wire.ts";
 
@@ -89,15 +98,15 @@ async function askForShutdown(
 async function switchOff(access: ClusterAccess, vm: VirDomain, context: ChangeContext): Promise<void> {
   const { stopMs } = access.timeouts;
   if (await requestUntilOff(access, vm, "STOP", stopMs, [0, stopMs / 2], context)) return;
-  throw new WatcherError(
-    "task-failed",
-    `cluster ${access.cluster}: VM ${vm.name} is not off ${Math.round(stopMs / 1000)} s after STOP`,
-  );
+  const seconds = Math.round(stopMs / 1000);
+  const last = (await findVm(access, vm.uuid, context.signal))?.latestTask;
+  const message = `it is not off after ${seconds} s${last === undefined ? "" : ` (${describeTask(last)})`}`;
+  throw await taskFailed(access, { what: `switch off VM ${vm.name}` }, message, context.signal);
 }
 
 /**
- * Sends an action at the given times after now, as long as the VM runs, and watches its state. A refused or lost request
- * is sent again after a moment when the VM shows no sign of it.
+ * Sends an action at the given times after now, as long as the VM runs and no task works on it, and watches its state. A
+ * refused or lost request is sent again after a moment when the VM shows no sign of it.
  */
 async function requestUntilOff(
   access: ClusterAccess,
@@ -119,7 +128,8 @@ async function requestUntilOff(
     const passedMs = Date.now() - began;
     if (passedMs >= limitMs) return false;
     const [next] = due;
-    if (next !== undefined && passedMs >= next && (action === "STOP" || isRunning(seen))) {
+    const ready = !isActive(seen.latestTask) && (action === "STOP" || isRunning(seen));
+    if (next !== undefined && passedMs >= next && ready) {
       due.shift();
       const taken = await request(access, vm, action, context);
       if (!taken) due.unshift(Date.now() - began + access.timeouts.settleMs);

@@ -23,14 +23,19 @@ export class TaskWaiter {
     this.#limitMs = limitMs;
   }
 
-  /** Resolves when the task is over. An empty tag means there was none. */
-  async wait(taskTag: string, signal: AbortSignal): Promise<TaskOutcome> {
+  /** Resolves when the task is over. An empty tag means there was none. `progress` hears of long ones: per cent done. */
+  async wait(
+    taskTag: string,
+    signal: AbortSignal,
+    progress: (percent: number) => void = () => {},
+  ): Promise<TaskOutcome> {
     if (taskTag === "") return { kind: "complete" };
     const began = Date.now();
+    const tell = rising(progress);
     const pacer = new Pacer(Math.min(500, Math.max(20, this.#typicalMs * 0.6)));
     for (;;) {
       await pacer.rest(signal);
-      const outcome = await this.#look(taskTag, signal);
+      const outcome = await this.#look(taskTag, signal, tell);
       const tookMs = Date.now() - began;
       if (outcome !== undefined) {
         this.#typicalMs = 0.7 * this.#typicalMs + 0.3 * tookMs;
@@ -41,24 +46,40 @@ export class TaskWaiter {
     }
   }
 
-  async #look(taskTag: string, signal: AbortSignal): Promise<TaskOutcome | undefined> {
+  async #look(taskTag: string, signal: AbortSignal, tell: (percent: number) => void): Promise<TaskOutcome | undefined> {
     const [task] = await this.#client.list(`TaskTag/${encodeURIComponent(taskTag)}`, toTaskStatus, signal);
     // A tag nobody remembers is over; the object tells how.
     if (task === undefined) return { kind: "complete" };
-    if (isActive(task)) return undefined;
+    if (isActive(task)) {
+      tell(task.progressPercent);
+      return undefined;
+    }
     if (task.state === "COMPLETE") return { kind: "complete" };
     if (task.state === "ERROR") return { kind: "failed", message: describeTask(task) };
     return { kind: "unknown", message: `its task reads ${task.state || "nothing"}` };
   }
 }
 
+/** Tells a number only when it is larger than the last one, and never the 0 that every task begins with. */
+function rising(tell: (percent: number) => void): (percent: number) => void {
+  let told = 0;
+  return (percent) => {
+    if (percent <= told) return;
+    told = percent;
+    tell(percent);
+  };
+}
+
 export function isActive(task: TaskStatus | undefined): boolean {
   return task?.state === "QUEUED" || task?.state === "RUNNING";
 }
 
-function describeTask(task: TaskStatus): string {
+/** A task in the cluster's own words. */
+export function describeTask(task: TaskStatus): string {
   const message = fillText(task.formattedMessage, task.messageParameters);
   if (message !== "") return message;
   const description = fillText(task.formattedDescription, task.descriptionParameters);
-  return description === "" ? "the task failed without a message" : `"${description}" failed`;
+  return description === ""
+    ? "the task has no message"
+    : `"${description}" ${isActive(task) ? "is running" : "failed"}`;
 }

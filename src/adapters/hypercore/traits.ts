@@ -2,15 +2,15 @@ import type { ChangeKind, PlatformTraits } from "../../plan/live-state.ts";
 
 /**
  * What HyperCore asks a VM to be off for. Where the vendor's documents and clients disagree (boot order, NIC settings)
- * the stricter reading is taken; removing a disk works on a running VM only if the guest lets go of it.
+ * the stricter reading is taken.
  */
 const rebootFor: ReadonlySet<ChangeKind> = new Set<ChangeKind>([
   "cpu",
   "memory",
   "machine-type",
   "boot-order",
-  "disk-remove",
   "disk-replace",
+  "disk-type",
   "cdrom-add",
   "cdrom-remove",
   "nic-add",
@@ -19,4 +19,7 @@ const rebootFor: ReadonlySet<ChangeKind> = new Set<ChangeKind>([
   "nic-type",
 ]);
 
-export const hypercoreTraits: PlatformTraits = { driver: "hypercore", rebootFor };
+/** A disk leaves a running VM only if the guest lets go of it. */
+const mayRebootFor: ReadonlySet<ChangeKind> = new Set<ChangeKind>(["disk-remove"]);
+
+export const hypercoreTraits: PlatformTraits = { driver: "hypercore", rebootFor, mayRebootFor };

@@ -63,6 +63,7 @@ export interface Iso {
 export interface TaskStatus {
   readonly taskTag: string;
   readonly state: string;
+  readonly progressPercent: number;
   readonly formattedMessage: string;
   readonly messageParameters: readonly string[];
   readonly formattedDescription: string;
@@ -153,6 +154,7 @@ export function toTaskStatus(value: unknown): TaskStatus {
   return {
     taskTag: text(task.taskTag),
     state: text(task.state),
+    progressPercent: typeof task.progressPercent === "number" ? task.progressPercent : 0,
     formattedMessage: text(task.formattedMessage),
     messageParameters: strings(task.messageParameters),
     formattedDescription: text(task.formattedDescription),
