@@ -1,5 +1,5 @@
 import type { ClusterPass, ClusterResult, SyncRecord, SyncState } from "../sync/sync-record.ts";
-import type { BranchRecord, HistoryEntry, RepositoryCondition } from "../ports/state-store.ts";
+import type { BranchRecord, HistoryEntry, OperationProgress, RepositoryCondition } from "../ports/state-store.ts";
 import type { Engine } from "./engine.ts";
 
 /** What a repository is doing, for `status` and the API. */
@@ -9,6 +9,8 @@ export interface RepositoryStatus {
   readonly branch: BranchRecord;
   readonly sync: { readonly record: SyncRecord; readonly state: SyncState } | undefined;
   readonly clusters: readonly ClusterStatus[];
+  /** What operations under way are doing at the moment. */
+  readonly progress: readonly OperationProgress[];
   readonly waitingMessages: number;
 }
 
@@ -35,7 +37,8 @@ export async function lookUpRepository(engine: Pick<Engine, "store">, repository
   ]);
   const sync = branch.currentSync === undefined ? undefined : await store.readSync(branch.currentSync);
   const clusters = sync === undefined ? [] : await lookUpClusters(engine, sync.record);
-  return { repository, condition, branch, sync, clusters, waitingMessages: waiting.length };
+  const progress = sync?.state.kind === "running" ? await store.listProgress(sync.record.id) : [];
+  return { repository, condition, branch, sync, clusters, progress, waitingMessages: waiting.length };
 }
 
 async function lookUpClusters({ store }: Pick<Engine, "store">, record: SyncRecord): Promise<ClusterStatus[]> {

@@ -10,6 +10,7 @@ import { applyOperation } from "./apply-operation.ts";
 import type { Engine } from "./engine.ts";
 import { holdWatch } from "./hold-watch.ts";
 import { fetchRevision } from "./load-revision.ts";
+import { progressTeller } from "./progress-teller.ts";
 
 const done: JobAnswer = { kind: "done" };
 /** How long an operation's hold on its VM outlives a killed worker. */
@@ -67,9 +68,8 @@ async function work(
   signal: AbortSignal,
 ): Promise<JobAnswer> {
   const startedMs = engine.clock.now();
-  await using watch = holdWatch(engine, job.syncId, hold, holdMs, signal, (text) =>
-    log.info({ progress: text }, "operation progress"),
-  );
+  await using teller = progressTeller(engine, job, operation, log);
+  await using watch = holdWatch(engine, job.syncId, hold, holdMs, signal, teller.tell);
   try {
     const hypervisor = await engine.hypervisor(job.cluster);
     await hypervisor.ensureReady(watch.context.signal);

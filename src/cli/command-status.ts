@@ -49,7 +49,11 @@ function describe(status: RepositoryStatus, nowMs: number): string {
     `${done}/${total}`,
     detail,
   ]);
-  return [...lines, "", renderStatusTable(columns, rows)].join("\n");
+  const progress = status.progress.map(
+    ({ cluster, virdomain, text, atMs }) => `  ${virdomain} on ${cluster}: ${text} (${relativeTime(atMs, nowMs)})`,
+  );
+  const doing = progress.length === 0 ? [] : ["", "Now:", ...progress.sort()];
+  return [...lines, "", renderStatusTable(columns, rows), ...doing].join("\n");
 }
 
 function describeSync(sync: RepositoryStatus["sync"], nowMs: number): string {

@@ -69,6 +69,16 @@ export interface StateStore extends AsyncDisposable {
   /** Operations under way of these syncs on a cluster (all clusters when undefined): what a newer sync waits for. */
   countUnderWay(syncId: string, cluster?: string): Promise<number>;
 
+  /** What an operation is doing at the moment, for `status`; replaces what it said before. Undefined: it has ended. */
+  recordProgress(
+    syncId: string,
+    cluster: string,
+    operationId: string,
+    progress: OperationProgress | undefined,
+  ): Promise<void>;
+  /** What operations of a sync said last. A process that died leaves its last word behind for a while. */
+  listProgress(syncId: string): Promise<readonly OperationProgress[]>;
+
   /** Hash of the desired state last applied in full, by target key. */
   readApplied(repository: string): Promise<ReadonlyMap<string, AppliedTarget>>;
   listHistory(repository: string, limit: number): Promise<readonly HistoryEntry[]>;
@@ -149,6 +159,16 @@ export interface OperationHold {
    * a process that dies).
    */
   end(outcome: OperationOutcome | undefined, options?: { readonly free: boolean }): Promise<void>;
+}
+
+/** One line about an operation under way, e.g. `uploading ubuntu-web 43%`. */
+export interface OperationProgress {
+  readonly cluster: string;
+  readonly application: string;
+  readonly virdomain: string;
+  readonly kind: string;
+  readonly text: string;
+  readonly atMs: number;
 }
 
 /** The hash of a target that a sync has begun to change and not brought to its end: equal to no desired state. */

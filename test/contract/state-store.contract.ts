@@ -257,6 +257,30 @@ export function stateStoreContract(open: () => Promise<StateStore>): void {
     });
   });
 
+  describe("progress", () => {
+    const word = (text: string, atMs = Date.now()) => ({
+      cluster: "lab",
+      application: "shop",
+      virdomain: "web-1",
+      kind: "create",
+      text,
+      atMs,
+    });
+
+    check("keeps the last word of each operation until it ends, and no old ones", async (store) => {
+      expect(await store.listProgress("s1")).toEqual([]);
+      await store.recordProgress("s1", "lab", "op-1", word("downloading 5%"));
+      await store.recordProgress("s1", "lab", "op-1", word("downloading 60%"));
+      await store.recordProgress("s1", "lab", "op-2", word("uploading 1%"));
+      await store.recordProgress("s1", "lab", "op-3", word("left behind", Date.now() - 3_600_000));
+      await store.recordProgress("s2", "lab", "op-1", word("elsewhere"));
+      const texts = async (): Promise<string[]> => (await store.listProgress("s1")).map(({ text }) => text).sort();
+      expect(await texts()).toEqual(["downloading 60%", "uploading 1%"]);
+      await store.recordProgress("s1", "lab", "op-1", undefined);
+      expect(await texts()).toEqual(["uploading 1%"]);
+    });
+  });
+
   describe("passes and outcomes", () => {
     check("a pass is replaced only by who knows its round", async (store, repository) => {
       const { id } = await running(store, repository);

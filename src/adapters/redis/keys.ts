@@ -28,6 +28,7 @@ export function stateKeys(instance: string) {
     passes: (id: string) => key("passes", id),
     rounds: (id: string) => key("rounds", id),
     results: (id: string) => key("results", id),
+    progress: (id: string) => key("progress", id),
     underWay: (id: string) => key("under-way", id),
     outcomes: (id: string, cluster: string) => key("outcomes", id, cluster),
     attempts: (id: string, cluster: string) => key("attempts", id, cluster),

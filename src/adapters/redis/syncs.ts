@@ -3,6 +3,7 @@ import {
   type AppliedTargets,
   type HistoryEntry,
   inMotion,
+  type OperationProgress,
   type StateStore,
 } from "../../ports/state-store.ts";
 import type { ClusterPass, ClusterResult, OperationOutcome, SyncRecord, SyncState } from "../../sync/sync-record.ts";
@@ -11,6 +12,8 @@ import { type StoreClient, fromJson, mapFromJson, retentionMs, scriptEntries } f
 
 const historyLimit = 500;
 const treeLimit = 1_000;
+/** How long the last word of an operation whose process died is shown. */
+const progressMs = 600_000;
 
 type SyncPart = Pick<
   StateStore,
@@ -25,6 +28,8 @@ type SyncPart = Pick<
   | "recordOutcomes"
   | "recordClusterResult"
   | "readClusterResults"
+  | "recordProgress"
+  | "listProgress"
 >;
 
 const keptRecords = 16;
@@ -155,6 +160,21 @@ export function syncs({ keys, run, ask }: StoreClient): SyncPart {
     async recordClusterResult(syncId, result) {
       const names = [keys.sync(syncId), keys.results(syncId)];
       await run(recordResult, names, [result.cluster, JSON.stringify(result), retentionMs]);
+    },
+
+    async recordProgress(syncId, cluster, operationId, progress) {
+      const name = keys.progress(syncId);
+      const field = `${cluster}/${operationId}`;
+      await ask(async (redis) => {
+        if (progress === undefined) await redis.hdel(name, field);
+        else await redis.multi().hset(name, field, JSON.stringify(progress)).pexpire(name, progressMs).exec();
+      });
+    },
+
+    async listProgress(syncId) {
+      const texts = await ask((redis) => redis.hvals(keys.progress(syncId)));
+      const oldestMs = Date.now() - progressMs;
+      return texts.map((text) => fromJson(text) as OperationProgress).filter(({ atMs }) => atMs >= oldestMs);
     },
 
     async readClusterResults(syncId) {
