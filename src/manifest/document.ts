@@ -151,6 +151,18 @@ export interface Policy {
   readonly shutdownGraceMs: number;
   /** Whether a guest that ignores the shutdown is then switched off. */
   readonly forceShutdown: boolean;
+  readonly snapshots: SnapshotPolicy;
+}
+
+export const snapshotOccasions = ["reboot", "rebuild", "data-loss"] as const;
+/** A cost of a change that is reason enough for a snapshot before it. */
+export type SnapshotOccasion = (typeof snapshotOccasions)[number];
+
+/** Before which changes a snapshot of the VM is taken; before none when the list is empty. */
+export interface SnapshotPolicy {
+  readonly before: readonly SnapshotOccasion[];
+  /** From when it is taken until it is removed. */
+  readonly keepMs: number;
 }
 
 export const defaultPolicy: Policy = {
@@ -162,4 +174,5 @@ export const defaultPolicy: Policy = {
   protect: [],
   shutdownGraceMs: 300_000,
   forceShutdown: true,
+  snapshots: { before: snapshotOccasions, keepMs: 7 * 24 * 3_600_000 },
 };

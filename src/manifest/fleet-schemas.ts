@@ -12,6 +12,7 @@ import {
   wordSchema,
 } from "./json-schema.ts";
 import { applicationSchema } from "./application-schema.ts";
+import { snapshotOccasions } from "./document.ts";
 
 const variables = mapSchema(
   { type: ["string", "number", "boolean"] },
@@ -125,6 +126,18 @@ const policy = objectSchema(
     protect: listSchema(name("A tag or a VM name."), "VMs that may not be deleted or rebuilt."),
     shutdownGrace: duration("How long a guest gets to shut down by itself. Left out: 5m.", "5m"),
     forceShutdown: { type: "boolean", description: "Switch off a guest that ignores the shutdown. Left out: true." },
+    snapshots: objectSchema(
+      {
+        before: {
+          type: "array",
+          items: wordSchema(snapshotOccasions, "What the change costs the guest."),
+          description: "Changes before which a snapshot is taken; [] takes none. Left out: all three.",
+        },
+        keep: duration("How long it is kept before it is removed; at least 1h. Left out: 7d.", "7d"),
+      },
+      [],
+      "Snapshots of a VM before risky changes, where the platform has snapshots. They are never replicated.",
+    ),
   },
   [],
   "What is allowed.",

@@ -5,8 +5,10 @@ import {
   type Policy,
   type Readiness,
   type Rollout,
+  type SnapshotPolicy,
   type Variables,
   defaultPolicy,
+  snapshotOccasions,
 } from "./document.ts";
 import { type DocumentContext, asList, asRecord, asText, asWord } from "./document-context.ts";
 import { canonicalTemplate, holdsTemplate } from "./template.ts";
@@ -160,7 +162,27 @@ function parsePolicy(context: DocumentContext, path: Path, value: unknown): Poli
     shutdownGraceMs:
       context.duration([...path, "shutdownGrace"], policy["shutdownGrace"]) ?? defaultPolicy.shutdownGraceMs,
     forceShutdown: flagOr(policy["forceShutdown"], defaultPolicy.forceShutdown),
+    snapshots: parseSnapshots(context, [...path, "snapshots"], policy["snapshots"]),
   };
+}
+
+/** What is shorter would be gone before anybody could look for it. */
+const shortestKeepMs = 3_600_000;
+
+function parseSnapshots(context: DocumentContext, path: Path, value: unknown): SnapshotPolicy {
+  const { before, keep } = asRecord(value);
+  const keepMs = context.duration([...path, "keep"], keep) ?? defaultPolicy.snapshots.keepMs;
+  if (keepMs < shortestKeepMs)
+    context.report({
+      code: "out-of-range",
+      path: [...path, "keep"],
+      message: "a snapshot is kept at least 1h",
+      hint: "to take none, write before: []",
+    });
+  const occasions = Array.isArray(before)
+    ? snapshotOccasions.filter((occasion) => before.includes(occasion))
+    : defaultPolicy.snapshots.before;
+  return { before: occasions, keepMs };
 }
 
 function flagOr(value: unknown, fallback: boolean): boolean {

@@ -145,8 +145,28 @@ describe("the sample manifests", () => {
         deletionBudget: { count: 5, percent: 20 },
         shutdownGraceMs: 120_000,
         forceShutdown: false,
+        snapshots: { before: ["rebuild", "data-loss"], keepMs: 1_209_600_000 },
       },
     });
+  });
+});
+
+describe("policy.snapshots", () => {
+  const week = 7 * 86_400_000;
+  it.each([
+    ["before everything, kept a week, when nothing is said", {}, ["reboot", "rebuild", "data-loss"], week],
+    [
+      "before everything when only the time is said",
+      { snapshots: { keep: "2d" } },
+      ["reboot", "rebuild", "data-loss"],
+      2 * 86_400_000,
+    ],
+    ["before what is named", { snapshots: { before: ["data-loss"] } }, ["data-loss"], week],
+    ["never, when the list is empty", { snapshots: { before: [] } }, [], week],
+  ])("takes snapshots %s", (_title, policy, before, keepMs) => {
+    const { documents, problems } = parseManifest("a.yaml", deployment({ policy }));
+    expect(problems.map(formatProblem)).toEqual([]);
+    expect((documents[0] as DeploymentDocument).policy.snapshots).toEqual({ before, keepMs });
   });
 });
 
@@ -325,6 +345,26 @@ describe("problems", () => {
       "did you mean 4 GB (10^9) or 4 GiB (2^30)?",
     ],
     ["invalid-duration", deployment({ policy: { quarantine: "14" } }), "spec.policy.quarantine", "14d"],
+    [
+      "invalid-duration",
+      deployment({ policy: { snapshots: { keep: "7 days" } } }),
+      "spec.policy.snapshots.keep",
+      "14d",
+    ],
+    [
+      "out-of-range",
+      deployment({ policy: { snapshots: { keep: "30m" } } }),
+      "spec.policy.snapshots.keep",
+      "before: []",
+    ],
+    [
+      "unknown-value",
+      deployment({ policy: { snapshots: { before: ["reboot", "dataloss"] } } }),
+      "spec.policy.snapshots.before[1]",
+      'did you mean "data-loss"?',
+    ],
+    ["wrong-type", deployment({ policy: { snapshots: { before: null } } }), "spec.policy.snapshots.before", "a list"],
+    ["unknown-key", deployment({ policy: { snapshots: { kept: "7d" } } }), "spec.policy.snapshots.kept", "keep"],
     ["invalid-number", vmWith({ cpu: "two" }), "spec.resources[0].spec.cpu", "0 to 1024"],
     ["invalid-template", application({ metadata: { name: "shop-{{ clusterName }}" } }), "metadata.name", "variable"],
     [
