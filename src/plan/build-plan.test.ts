@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { desiredState, desiredVirdomain, liveVirdomain, target, traits } from "../../test/support/virdomains.ts";
 import type { DesiredState, DesiredVirdomain } from "../fleet/desired-state.ts";
-import { defaultPolicy } from "../manifest/document.ts";
+import { defaultPolicy, type SnapshotPolicy } from "../manifest/document.ts";
 import { assumeApplied } from "./assume-applied.ts";
 import { buildPlan, type PlanInput } from "./build-plan.ts";
 import type { LiveVirdomain } from "./live-state.ts";
@@ -73,6 +73,90 @@ describe("buildPlan", () => {
       live: [liveVirdomain(web)],
     }).operations;
     expect(operation).toMatchObject({ kind: "replace", disruption: "data-loss", disks: [{ name: "system" }] });
+  });
+
+  describe("a snapshot before a change", () => {
+    const week = { keepMs: 7 * 86_400_000 };
+    const policy = (before: SnapshotPolicy["before"], keepMs = week.keepMs) => ({
+      policy: { ...defaultPolicy, snapshots: { before, keepMs } },
+    });
+    const off = { power: "shutoff" } as const;
+    const twoDisks = { ...web, disks: [...web.disks, { ...web.disks[0], name: "data" } as (typeof web.disks)[0]] };
+    const cases: readonly [string, Partial<DesiredVirdomain>, LiveVirdomain, unknown][] = [
+      ["that reboots", { cpu: 4 }, liveVirdomain(web), week],
+      [
+        "that reboots, kept as long as policy says",
+        { cpu: 4, ...policy(["reboot"], 5) },
+        liveVirdomain(web),
+        { keepMs: 5 },
+      ],
+      ["of a VM that is off anyway", { cpu: 4 }, liveVirdomain(web, off), undefined],
+      ["that is live", { description: "new words" }, liveVirdomain(web), undefined],
+      ["of power alone", { state: "shutoff" }, liveVirdomain(web), undefined],
+      ["that takes a disk", {}, liveVirdomain(twoDisks, off), week],
+      ["that rebuilds", { machineType: "bios" }, liveVirdomain(web, off), week],
+      [
+        "that rebuilds, where only data-loss is named",
+        { machineType: "bios", ...policy(["data-loss"]) },
+        liveVirdomain(web),
+        week,
+      ],
+      [
+        "that takes a disk of a running VM, where only reboot is named",
+        policy(["reboot"]),
+        liveVirdomain(twoDisks),
+        week,
+      ],
+      [
+        "that takes a disk of a VM that is off, where only reboot is named",
+        policy(["reboot"]),
+        liveVirdomain(twoDisks, off),
+        undefined,
+      ],
+      [
+        "that reboots, where only data-loss is named",
+        { cpu: 4, ...policy(["data-loss"]) },
+        liveVirdomain(web),
+        undefined,
+      ],
+      ["where policy wants none", { machineType: "bios", ...policy([]) }, liveVirdomain(web), undefined],
+    ];
+    it.each(cases)("%s", (_title, changes, live, snapshot) => {
+      const [operation] = plan({ desired: onLab({ ...web, ...changes }), live: [live] }).operations;
+      expect(operation).toBeDefined();
+      expect(operation?.snapshot).toEqual(snapshot);
+    });
+
+    it("that takes back drift", () => {
+      const [operation] = plan({
+        desired: onLab(web),
+        base: onLab(web),
+        live: [liveVirdomain(web, { cpu: 1 })],
+      }).operations;
+      expect(operation).toMatchObject({ changes: [{ origin: "drift" }], snapshot: week });
+    });
+
+    it("is not promised for a VM under construction, a new one or one that goes", () => {
+      const live = liveVirdomain(web);
+      const half = { ...live, mark: live.mark && { ...live.mark, building: true } };
+      const { operations } = plan({ desired: onLab({ ...web, cpu: 8 }, db), live: [half] });
+      const gone = plan({ desired: desiredState([target("lab", [])]), base: onLab(web), live: [live] }).operations;
+      expect([...operations, ...gone].map(({ kind, snapshot }) => [kind, snapshot])).toEqual([
+        ["create", undefined],
+        ["create", undefined],
+        ["delete", undefined],
+      ]);
+    });
+
+    it("is not promised where the platform has none", () => {
+      const cluster = {
+        state: { cluster: "lab", virdomains: [liveVirdomain(web)] },
+        traits: { ...traits, snapshots: false },
+      };
+      const result = plan({ desired: onLab({ ...web, cpu: 4 }), more: { live: new Map([["lab", cluster]]) } });
+      expect(result.operations).toMatchObject([{ kind: "update", disruption: "reboot" }]);
+      expect(result.operations[0]).not.toHaveProperty("snapshot");
+    });
   });
 
   it("tells what the revision changes from drift that was there before", () => {

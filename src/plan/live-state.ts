@@ -78,6 +78,8 @@ export interface PlatformTraits {
   readonly rebootFor: ReadonlySet<ChangeKind>;
   /** Changes tried on the running VM that end in a restart when the guest does not go along. */
   readonly mayRebootFor: ReadonlySet<ChangeKind>;
+  /** A VM's disks can be kept as they are at a moment. Such a snapshot belongs to its VM and goes with it. */
+  readonly snapshots: boolean;
 }
 
 /** The kinds of change planning tells apart, each with its own cost on a platform. */

@@ -8,6 +8,7 @@ import { type Match, matchVirdomain, nameDevices } from "./match-virdomains.ts";
 import { planRemovals } from "./plan-removals.ts";
 import type { Conflict, Notice, Operation, TargetSummary } from "./plan.ts";
 import { type ClusterPlanInput, createPlanner, inScope, type Planner } from "./planner.ts";
+import { withSnapshot } from "./snapshot-need.ts";
 
 export interface ClusterPlan {
   readonly operations: readonly Operation[];
@@ -112,7 +113,11 @@ function planVirdomain(planner: Planner, target: Target, desired: DesiredVirdoma
       notices,
     };
   }
-  return { operation, conflicts: [], notices };
+  return {
+    operation: operation === undefined ? undefined : withSnapshot(operation, desired, live, planner.input.traits),
+    conflicts: [],
+    notices,
+  };
 }
 
 /** Git against git by the same comparison: what differs between the revisions is theirs, the rest was different before. */

@@ -71,6 +71,13 @@ export interface Operation {
   readonly fingerprint: string;
   /** Disks that go with a delete or replace, or come into being with a create. */
   readonly disks: readonly { readonly name: string; readonly capacityBytes: number | undefined }[];
+  /** A snapshot is taken before the first change. Left out: none is. */
+  readonly snapshot?: PlannedSnapshot;
+}
+
+export interface PlannedSnapshot {
+  /** From when it is taken; one of a VM that is rebuilt goes with the old VM before that. */
+  readonly keepMs: number;
 }
 
 /** A VM that cannot be planned: a name taken by a VM that is not ours, an unmapped network, a policy that refuses. */

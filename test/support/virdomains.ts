@@ -24,6 +24,7 @@ export const traits: PlatformTraits = {
     "cdrom-remove",
   ]),
   mayRebootFor: new Set(["disk-remove"]),
+  snapshots: true,
 };
 
 /** A desired VM with one system disk and one NIC; `changes` replaces what a case is about. */
