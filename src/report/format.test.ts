@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { formatDuration, formatTime, joinNames, relativeTime, visible } from "./format.ts";
+import { formatDuration, formatPeriod, formatTime, joinNames, relativeTime, visible } from "./format.ts";
 import { classifyClusters, groupOperations } from "./group.ts";
 import { displayWidth, renderStatusTable } from "./table.ts";
 import { anOperation } from "../../test/support/build-plan.ts";
@@ -15,6 +15,18 @@ describe("formatDuration", () => {
     [273_600_000, "3d4h"],
   ])("writes %d ms as %s", (ms, text) => {
     expect(formatDuration(ms)).toBe(text);
+  });
+});
+
+describe("formatPeriod", () => {
+  it.each([
+    [7 * 86_400_000, "7 days"],
+    [86_400_000, "1 day"],
+    [36 * 3_600_000, "36 hours"],
+    [5_400_000, "90 minutes"],
+    [3_605_000, "1h00m"],
+  ])("writes %d ms as %s", (ms, text) => {
+    expect(formatPeriod(ms)).toBe(text);
   });
 });
 

@@ -20,6 +20,18 @@ export function formatDuration(durationMs: number): string {
   return `${Math.floor(hours / 24)}d${hours % 24}h`;
 }
 
+/** `7 days`, `36 hours`, `90 minutes`: the largest unit that says it exactly. */
+export function formatPeriod(periodMs: number): string {
+  const unit = periods.find(({ ms }) => periodMs % ms === 0);
+  return unit === undefined ? formatDuration(periodMs) : plural(periodMs / unit.ms, unit.unit);
+}
+
+const periods = [
+  { unit: "day", ms: 86_400_000 },
+  { unit: "hour", ms: 3_600_000 },
+  { unit: "minute", ms: 60_000 },
+] as const;
+
 const ages = [
   { unit: "year", ms: 365 * 86_400_000 },
   { unit: "month", ms: 30 * 86_400_000 },

@@ -11,14 +11,24 @@ export interface HistoryLine {
   readonly verdict: { readonly state: string; readonly description: string };
   readonly returnsTo: string | undefined;
   readonly applications: readonly string[];
-  readonly operations: readonly { readonly outcome: string }[];
+  readonly operations: readonly {
+    readonly cluster: string;
+    readonly virdomain: string;
+    readonly outcome: string;
+    readonly snapshot?: string;
+  }[];
 }
 
 const maxSubject = 48;
+const maxSnapshots = 20;
 
-/** The syncs of a repository as a table, in the order given. */
+/** The syncs of a repository as a table, in the order given; below it the snapshots they took. */
 export function renderHistory(entries: readonly HistoryLine[], nowMs: number): string {
   if (entries.length === 0) return "No syncs yet.";
+  return [renderSyncs(entries, nowMs), ...renderSnapshots(entries)].join("\n\n");
+}
+
+function renderSyncs(entries: readonly HistoryLine[], nowMs: number): string {
   return renderStatusTable(
     [
       { title: "COMMIT" },
@@ -47,4 +57,19 @@ export function renderHistory(entries: readonly HistoryLine[], nowMs: number): s
 function describeOutcomes(operations: HistoryLine["operations"]): string {
   const failed = operations.filter(({ outcome }) => outcome === "failed").length;
   return failed === 0 ? String(operations.length) : `${operations.length} (${plural(failed, "failed", "failed")})`;
+}
+
+function renderSnapshots(entries: readonly HistoryLine[]): readonly string[] {
+  const rows = entries.flatMap((entry) =>
+    entry.operations.flatMap(({ virdomain, cluster, snapshot }) =>
+      snapshot === undefined ? [] : [[shortRevision(entry.revision), `${virdomain} on ${cluster}`, snapshot]],
+    ),
+  );
+  if (rows.length === 0) return [];
+  const table = renderStatusTable(
+    [{ title: "COMMIT" }, { title: "SNAPSHOT TAKEN BEFORE, OF" }, { title: "ID" }],
+    rows.slice(0, maxSnapshots),
+  );
+  const rest = rows.length - maxSnapshots;
+  return [rest > 0 ? `${table}\n… and ${rest} more, see --json` : table];
 }

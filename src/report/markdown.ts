@@ -10,6 +10,7 @@ import { describeExtent, renderMatrix } from "./matrix.ts";
 import { clusterList } from "./names.ts";
 import { type LinkToFile, renderProblems } from "./problems.ts";
 import { type ReturnsTo, renderRollback } from "./rollback.ts";
+import { describeSnapshots } from "./snapshots.ts";
 import { countOperations, describeCounts, hasErrors } from "./summary.ts";
 
 /** Everything a plan comment is made of. */
@@ -143,6 +144,7 @@ function renderMerging(input: PlanCommentInput): Section {
   const { plan } = input;
   const lines = [
     ...(plan.operations.length === 0 ? [] : [describeApply(plan)]),
+    ...describeSnapshots(plan),
     ...heldLines(plan),
     ...(hasErrors(plan) ? ["Applications with problems are left exactly as they are; the others are applied."] : []),
   ];

@@ -3,6 +3,7 @@ import { formatBytes } from "../manifest/quantity.ts";
 import type { Change, Operation, Plan } from "../plan/plan.ts";
 import { plural, visible } from "./format.ts";
 import { groupBy } from "./group.ts";
+import { describeSnapshots } from "./snapshots.ts";
 import { countOperations, describeCounts, hasErrors, listNotices, reboots } from "./summary.ts";
 import { displayWidth } from "./table.ts";
 
@@ -48,6 +49,7 @@ export function renderPlanText(plan: Plan, options: PlanTextOptions): string {
       (text) => paint("red", text),
     ),
     deletionSection(plan, paint),
+    describeSnapshots(plan).join("\n"),
     paint("bold", lastLine(plan)),
   ];
   return sections.filter((section) => section !== "").join("\n\n");

@@ -3,6 +3,7 @@ import type { Operation, Plan } from "../../src/plan/plan.ts";
 import { aChange, anOperation, aPlan, aProblem, aTarget } from "../support/build-plan.ts";
 
 const GB = 1_000_000_000;
+const snapshot = { keepMs: 7 * 86_400_000 };
 
 export interface Example {
   readonly name: string;
@@ -137,6 +138,7 @@ function resizeEverywhere(): readonly Operation[] {
         ordinal: 0,
       },
       disruption: "reboot",
+      snapshot,
       changes: [
         aChange("memory", "4 GiB", "8 GiB", { disruption: "reboot" }),
         ...(index === 6 ? [aChange("cpu", "6", "4", { kind: "cpu", disruption: "reboot", origin: "drift" })] : []),
@@ -178,6 +180,7 @@ function deletionsOverBudget(): Plan {
       virdomain: "db-primary",
       cluster: "store-107",
       disruption: "data-loss",
+      snapshot,
       changes: [
         aChange("storage_devices.db-archive", "1 TB", undefined, {
           kind: "disk-remove",
@@ -193,6 +196,7 @@ function deletionsOverBudget(): Plan {
       cluster: "store-107",
       application: "mixed-os-environment",
       disruption: "data-loss",
+      snapshot,
       changes: [aChange("machine_type", "bios", "uefi", { kind: "machine-type", disruption: "rebuild" })],
       disks: [{ name: "system", capacityBytes: 120 * GB }],
     }),
@@ -228,6 +232,7 @@ function rollback(): Plan {
         kind: "update",
         virdomain: "app-1",
         disruption: "reboot",
+        snapshot,
         changes: [aChange("memory", "8 GiB", "4 GiB", { disruption: "reboot" })],
         notices: [
           {

@@ -3,6 +3,7 @@ import { Ajv2020 } from "ajv/dist/2020.js";
 import { beforeAll, describe, expect, it } from "vitest";
 import { renderHistory } from "../../src/report/history.ts";
 import { planToJson } from "../../src/report/json.ts";
+import { describeSnapshots } from "../../src/report/snapshots.ts";
 import { describePlan } from "../../src/report/status-text.ts";
 import { renderPlanText } from "../../src/report/terminal.ts";
 import { aChange, anOperation, aPlan, aProblem } from "../support/build-plan.ts";
@@ -43,6 +44,25 @@ describe("renderPlanText", () => {
   it("ends with what `terraform plan` readers look for", () => {
     expect(renderPlanText(aPlan(), { colour: false })).toBe("No changes. Live state is as desired.");
     expect(renderPlanText(aPlan({ offline: true }), { colour: false })).toBe("No changes.");
+  });
+
+  it("tells snapshots once, and apart those that go with their VM", () => {
+    const snapshot = (days: number) => ({ snapshot: { keepMs: days * 86_400_000 } });
+    const operations = [
+      anOperation({ kind: "update", virdomain: "a", ...snapshot(7) }),
+      anOperation({ kind: "update", virdomain: "b", ...snapshot(7) }),
+      anOperation({ kind: "update", virdomain: "c", ...snapshot(1) }),
+      anOperation({ kind: "replace", virdomain: "d", ...snapshot(7) }),
+      anOperation({ kind: "create", virdomain: "e" }),
+    ];
+    const lines = [
+      "2 VMs: a snapshot is taken before, kept 7 days.",
+      "1 VM: a snapshot is taken before, kept 1 day.",
+      "1 VM to rebuild: a snapshot is taken before, which goes with the old VM.",
+    ];
+    expect(describeSnapshots(aPlan({ operations }))).toEqual(lines);
+    expect(renderPlanText(aPlan({ operations }), { colour: false })).toContain(`\n\n${lines.join("\n")}\n\nPlan: `);
+    expect(describeSnapshots(aPlan())).toEqual([]);
   });
 
   it("shows each kind of operation with its sign", () => {
@@ -155,7 +175,7 @@ describe("renderHistory", () => {
       verdict: { state: "success", description: "Synced" },
       returnsTo: undefined,
       applications: ["web", "db"],
-      operations: [{ outcome: "done" }, { outcome: "failed" }],
+      operations: ["done", "failed"].map((outcome) => ({ cluster: "store-101", virdomain: "web", outcome })),
     };
     expect(
       renderHistory([entry, { ...entry, revision: "9f8e7d6c", returnsTo: "a1b2c3d4" }], nowMs).split("\n"),
@@ -165,5 +185,24 @@ describe("renderHistory", () => {
       "9f8e7d6  1 hour ago  success  3m12s  2 (1 failed)  web and db    Ada     Give web more memory (returns to a1b2c3d)",
     ]);
     expect(renderHistory([], nowMs)).toBe("No syncs yet.");
+    const guarded = (count: number) => ({
+      ...entry,
+      operations: Array.from({ length: count }, (_, index) => ({
+        cluster: "store-101",
+        virdomain: `web-${index}`,
+        outcome: "done",
+        snapshot: `8d7138a0-${index}`,
+      })),
+    });
+    expect(
+      renderHistory([entry, guarded(1)], nowMs)
+        .split("\n")
+        .slice(3),
+    ).toEqual(["", "COMMIT   SNAPSHOT TAKEN BEFORE, OF  ID", "a1b2c3d  web-0 on store-101         8d7138a0-0"]);
+    expect(
+      renderHistory([guarded(30)], nowMs)
+        .split("\n")
+        .at(-1),
+    ).toBe("… and 10 more, see --json");
   });
 });
