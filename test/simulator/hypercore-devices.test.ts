@@ -214,17 +214,39 @@ describe("clones", () => {
 });
 
 describe("snapshots", () => {
-  it("replicate by default, are listed on the VM, can be cloned from and deleted", async () => {
+  const body = (domainUUID: string, label: string) => ({
+    domainUUID,
+    label,
+    type: "USER",
+    automatedTriggerTimestamp: 0,
+    localRetainUntilTimestamp: 1_900_000_000,
+    remoteRetainUntilTimestamp: 0,
+    blockCountDiffFromSerialNumber: -1,
+    replication: false,
+  });
+
+  it("are taken only when everything about them is said", async () => {
+    await using client = await open();
+    const whole = body(await client.bootableVm(), "x");
+    for (const member of Object.keys(whole)) {
+      const answer = await client.api("POST", "VirDomainSnapshot", { ...whole, [member]: undefined });
+      expect(answer.status, member).toBe(400);
+      expect(answer.text).toContain(member);
+    }
+    expect((await client.api("GET", "VirDomainSnapshot")).json).toEqual([]);
+  });
+
+  it("are listed on the VM, can be cloned from and deleted", async () => {
     await using client = await open();
     const uuid = await client.bootableVm({ name: "before" });
-    const snapshot = await client.done("POST", "VirDomainSnapshot", { domainUUID: uuid, label: "pre-change" });
+    const snapshot = await client.done("POST", "VirDomainSnapshot", body(uuid, "pre-change"));
     expect((await client.vm(uuid))["snapUUIDs"]).toEqual([snapshot]);
     expect((await client.api("GET", `VirDomainSnapshot/${snapshot}`)).json).toMatchObject([
-      { label: "pre-change", type: "USER", replication: true, domainUUID: uuid, domain: { name: "before" } },
+      { ...body(uuid, "pre-change"), uuid: snapshot, domain: { name: "before" }, deviceSnapshots: [{}] },
     ]);
     await client.done("PATCH", `VirDomain/${uuid}`, { name: "after", mem: 2 ** 31 });
-    const body = { snapUUID: snapshot, template: { name: "restored" } };
-    const restored = await client.done("POST", `VirDomain/${uuid}/clone`, body);
+    const template = { name: "restored" };
+    const restored = await client.done("POST", `VirDomain/${uuid}/clone`, { snapUUID: snapshot, template });
     expect(await client.vm(restored)).toMatchObject({ mem: 2 ** 30, snapUUIDs: [] });
     await client.done("DELETE", `VirDomainSnapshot/${snapshot}`);
     expect((await client.vm(uuid))["snapUUIDs"]).toEqual([]);
@@ -234,7 +256,7 @@ describe("snapshots", () => {
   it("go with their VM", async () => {
     await using client = await open();
     const uuid = await client.bootableVm();
-    await client.done("POST", "VirDomainSnapshot", { domainUUID: uuid, label: "x", replication: false });
+    await client.done("POST", "VirDomainSnapshot", body(uuid, "x"));
     await client.done("DELETE", `VirDomain/${uuid}`);
     expect((await client.api("GET", "VirDomainSnapshot")).json).toEqual([]);
   });

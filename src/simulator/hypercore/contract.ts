@@ -198,7 +198,17 @@ export function contractOf(knowsLabels: boolean) {
         blockCountDiffFromSerialNumber: { kind: "integer", min: -1 },
         replication: flag,
       },
-      required: ["domainUUID"],
+      // The vendor's Terraform provider says that the API wants them all; its Ansible collection got away with fewer on 9.5.
+      required: [
+        "domainUUID",
+        "label",
+        "type",
+        "automatedTriggerTimestamp",
+        "localRetainUntilTimestamp",
+        "remoteRetainUntilTimestamp",
+        "blockCountDiffFromSerialNumber",
+        "replication",
+      ],
       readOnly: ["uuid", "timestamp", "domain", "deviceSnapshots"],
     },
     login: {

@@ -7,16 +7,9 @@ function createSnapshot(state: ClusterState, { vm, uuid, snapshot }: WorkOf<"sna
   const current = state.takeVirDomain(vm);
   const snapshotSerialNumber = current.snapshotSerialNumber + 1;
   state.snapshots.put(uuid, {
+    ...snapshot,
     uuid,
-    domainUUID: vm,
-    label: snapshot.label ?? "",
-    type: snapshot.type ?? "USER",
     timestamp: unixSeconds(),
-    automatedTriggerTimestamp: snapshot.automatedTriggerTimestamp ?? 0,
-    localRetainUntilTimestamp: snapshot.localRetainUntilTimestamp ?? 0,
-    remoteRetainUntilTimestamp: snapshot.remoteRetainUntilTimestamp ?? 0,
-    blockCountDiffFromSerialNumber: snapshot.blockCountDiffFromSerialNumber ?? -1,
-    replication: snapshot.replication ?? true,
     deviceSnapshots: current.blockDevs
       .filter((disk) => !disk.disableSnapshotting)
       .map(() => ({ uuid: state.random.uuid() })),

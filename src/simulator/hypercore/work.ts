@@ -52,13 +52,13 @@ export interface CreateOptions {
 
 export interface SnapshotBody {
   readonly domainUUID: string;
-  readonly label?: string;
-  readonly type?: string;
-  readonly automatedTriggerTimestamp?: number;
-  readonly localRetainUntilTimestamp?: number;
-  readonly remoteRetainUntilTimestamp?: number;
-  readonly blockCountDiffFromSerialNumber?: number;
-  readonly replication?: boolean;
+  readonly label: string;
+  readonly type: string;
+  readonly automatedTriggerTimestamp: number;
+  readonly localRetainUntilTimestamp: number;
+  readonly remoteRetainUntilTimestamp: number;
+  readonly blockCountDiffFromSerialNumber: number;
+  readonly replication: boolean;
 }
 
 /** What a task will have done when it is COMPLETE: plain data, so that a restarted cluster can still do it. `vm` is the VM concerned. */
