@@ -48,8 +48,38 @@ export interface Hypervisor extends AsyncDisposable {
   ): Promise<void>;
   /** Removes a switched-off VM that carries our mark, with its disks. Absent already: success. */
   delete(live: LiveVirdomain, context: ChangeContext): Promise<void>;
+  /**
+   * Takes a snapshot of a VM that carries our mark, or that is about to be adopted. It stays on the cluster, never
+   * replicated, and goes with its VM. One under the same label is as good unless it is to be `fresh`: a repeat or a lost
+   * answer makes no second one. Throws where the traits promise no snapshots.
+   */
+  ensureSnapshot(live: LiveVirdomain, request: SnapshotRequest, context: ChangeContext): Promise<SnapshotReference>;
+  /** The newest snapshot this instance took of a VM under a label. */
+  findSnapshot(virdomainId: string, label: string, signal: AbortSignal): Promise<SnapshotReference | undefined>;
+  /**
+   * Removes snapshots that this instance took and whose time is over at `nowMs`; one list call. VMs that are busy are
+   * left for another time, and whatever others took is never touched. Answers what is gone through this call.
+   */
+  removeExpiredSnapshots(nowMs: number, context: ChangeContext): Promise<readonly SnapshotReference[]>;
   /** What `doctor` shows: version, nodes, warnings. */
   check(signal: AbortSignal): Promise<readonly string[]>;
+}
+
+export interface SnapshotRequest {
+  /** Says for people what it was taken before; the driver adds the instance. */
+  readonly label: string;
+  readonly keepUntilMs: number;
+  /** The VM has run since an earlier attempt: what that one took may lack what the guest wrote in the meantime. */
+  readonly fresh: boolean;
+  /** The VM carries no mark yet and is about to be taken over; without this such a VM is refused. */
+  readonly adopt: boolean;
+}
+
+/** A snapshot this instance took. `label` is the requested one. */
+export interface SnapshotReference {
+  readonly id: string;
+  readonly virdomainId: string;
+  readonly label: string;
 }
 
 /** What a change may use and must respect. */

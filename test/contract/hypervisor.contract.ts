@@ -14,6 +14,7 @@ import {
   markOf,
   revision,
 } from "../support/desired-vm.ts";
+import { type BenchSnapshot, snapshotContract } from "./snapshots.contract.ts";
 
 /** What the suite needs from a platform besides its driver. */
 export interface HypervisorBench extends AsyncDisposable {
@@ -29,6 +30,10 @@ export interface HypervisorBench extends AsyncDisposable {
   rawTags(id: string): Promise<readonly string[]>;
   /** From now on the guest does not hear a shutdown request. */
   ignoreShutdown(name: string): Promise<void>;
+  /** Every snapshot on the cluster. */
+  snapshots(): Promise<readonly BenchSnapshot[]>;
+  /** A person takes a snapshot; answers its id. `expiresAtMs` 0: kept for ever. */
+  snapshotByHand(virdomainId: string, label: string, expiresAtMs: number): Promise<string>;
 }
 
 const signal = (): AbortSignal => AbortSignal.timeout(25_000);
@@ -323,6 +328,8 @@ export function hypervisorContract(
     expect(await bench.driver.findVirdomain(cloneId, signal())).toEqual(clone);
     expect(await bench.driver.findVirdomain(foreignId, signal())).toEqual(foreign);
   });
+
+  snapshotContract(check);
 
   check("answers undefined for a VM that does not exist", async (bench) => {
     expect(await bench.driver.findVirdomain("5b7c9d1f-0000-4000-8000-000000000000", signal())).toBeUndefined();

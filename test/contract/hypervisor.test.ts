@@ -36,6 +36,27 @@ async function hypercoreBench(icosVersion: string): Promise<HypervisorBench> {
     ignoreShutdown: async (name) => {
       await lab.control("POST", "virdomains", { name: `^${name}$`, ignoresShutdown: true });
     },
+    snapshots: async () =>
+      (await lab.snapshots()).map((snapshot) => ({
+        id: snapshot.uuid,
+        virdomainId: snapshot.domainUUID,
+        label: snapshot.label,
+        replicated: snapshot.replication,
+        expiresAtMs: snapshot.localRetainUntilTimestamp * 1000,
+      })),
+    snapshotByHand: async (domainUUID, label, expiresAtMs) => {
+      const body = {
+        domainUUID,
+        label,
+        type: "USER",
+        automatedTriggerTimestamp: 0,
+        localRetainUntilTimestamp: Math.round(expiresAtMs / 1000),
+        remoteRetainUntilTimestamp: 0,
+        blockCountDiffFromSerialNumber: -1,
+        replication: true,
+      };
+      return ((await lab.admin("POST", "VirDomainSnapshot", body)) as { createdUUID: string }).createdUUID;
+    },
     [Symbol.asyncDispose]: async () => lab[Symbol.asyncDispose](),
   };
 }

@@ -47,6 +47,14 @@ export type RawDevice = Readonly<Record<string, unknown>> & {
   readonly capacity: number;
 };
 
+export interface RawSnapshot {
+  readonly uuid: string;
+  readonly domainUUID: string;
+  readonly label: string;
+  readonly replication: boolean;
+  readonly localRetainUntilTimestamp: number;
+}
+
 export interface HypercoreLab extends AsyncDisposable {
   readonly driver: Hypervisor;
   readonly addresses: readonly string[];
@@ -58,6 +66,7 @@ export interface HypercoreLab extends AsyncDisposable {
   /** Any call as an administrator, not through the driver. Waits for the task. */
   admin(method: string, path: string, body?: unknown): Promise<unknown>;
   rawVm(id: string): Promise<RawVm>;
+  snapshots(): Promise<readonly RawSnapshot[]>;
   control(method: string, command: string, body?: unknown): Promise<unknown>;
   fault(rule: FaultRule): Promise<void>;
   clearFaults(): Promise<void>;
@@ -156,6 +165,7 @@ export async function openHypercoreLab(
       if (vm === undefined) throw new Error(`no VM ${id}`);
       return vm;
     },
+    snapshots: async () => (await call("GET", "/rest/v1/VirDomainSnapshot")) as RawSnapshot[],
     fault: async (rule) => {
       await control("POST", "faults", rule);
     },

@@ -3,16 +3,18 @@ import { Turns } from "../../lib/turns.ts";
 import { SharedWork } from "../../lib/shared-work.ts";
 import type { DesiredDisk, DesiredVirdomain } from "../../fleet/desired-state.ts";
 import type { LiveState, LiveVirdomain, OwnershipMark } from "../../plan/live-state.ts";
-import type { ChangeContext, Hypervisor } from "../../ports/hypervisor.ts";
+import type { ChangeContext, Hypervisor, SnapshotReference, SnapshotRequest } from "../../ports/hypervisor.ts";
 import { type ClusterAccess, findVm, listVms } from "./access.ts";
 import { checkCluster } from "./check.ts";
 import { HypercoreClient } from "./client.ts";
 import { type Convergence, prepareMedia } from "./converge.ts";
 import { createVm } from "./create.ts";
 import { deleteVm } from "./delete.ts";
+import { removeExpiredSnapshots } from "./expired-snapshots.ts";
 import { ImageLibrary } from "./image-library.ts";
 import { type HypercoreOptions, defaultTimeouts } from "./options.ts";
 import { startVm, stopVm } from "./power.ts";
+import { ensureSnapshot, findSnapshot } from "./snapshots.ts";
 import { TaskWaiter } from "./task-tag.ts";
 import { toVirdomain } from "./to-virdomain.ts";
 import { hypercoreTraits } from "./traits.ts";
@@ -142,6 +144,23 @@ class HypercoreDriver implements Hypervisor {
       );
     this.#requireOwn(live.mark);
     await deleteVm(this.#access, live.id, live.mark, context);
+  }
+
+  async ensureSnapshot(
+    live: LiveVirdomain,
+    request: SnapshotRequest,
+    context: ChangeContext,
+  ): Promise<SnapshotReference> {
+    if (live.mark !== undefined) this.#requireOwn(live.mark);
+    return ensureSnapshot(this.#access, this.#options.instance, live, request, context);
+  }
+
+  async findSnapshot(virdomainId: string, label: string, signal: AbortSignal): Promise<SnapshotReference | undefined> {
+    return findSnapshot(this.#access, this.#options.instance, virdomainId, label, signal);
+  }
+
+  async removeExpiredSnapshots(nowMs: number, context: ChangeContext): Promise<readonly SnapshotReference[]> {
+    return removeExpiredSnapshots(this.#access, this.#options.instance, nowMs, context);
   }
 
   async check(signal: AbortSignal): Promise<readonly string[]> {

@@ -19,6 +19,7 @@ export interface VirDomain {
   readonly blockDevs: readonly BlockDevice[];
   readonly netDevs: readonly NetDevice[];
   readonly bootDevices: readonly string[];
+  readonly snapUUIDs: readonly string[];
   readonly sourceVirDomainUUID: string;
   readonly latestTask: TaskStatus | undefined;
   readonly guestAgentState: string;
@@ -102,6 +103,7 @@ export function toVirDomainWire(value: unknown): VirDomain {
     blockDevs: list(dom.blockDevs, "VirDomain.blockDevs").map(toBlockDevice),
     netDevs: list(dom.netDevs, "VirDomain.netDevs").map(toNetDevice),
     bootDevices: strings(dom.bootDevices),
+    snapUUIDs: strings(dom.snapUUIDs),
     sourceVirDomainUUID: text(dom.sourceVirDomainUUID),
     latestTask: toLatestTask(dom.latestTaskTag),
     guestAgentState: text(dom.guestAgentState),

@@ -34,6 +34,9 @@ export function instantHypervisor(cluster: string): Hypervisor {
       virdomains.delete(live.id);
       return Promise.resolve();
     },
+    ensureSnapshot: (live, { label }) => Promise.resolve({ id: `of ${live.id}`, virdomainId: live.id, label }),
+    findSnapshot: () => Promise.resolve(undefined),
+    removeExpiredSnapshots: () => Promise.resolve([]),
     check: () => Promise.resolve([]),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
