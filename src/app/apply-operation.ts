@@ -6,21 +6,20 @@ import type { LiveVirdomain, OwnershipMark } from "../plan/live-state.ts";
 import { nameDevices } from "../plan/match-virdomains.ts";
 import { type Change, disruptionOrder, type Operation } from "../plan/plan.ts";
 import type { ChangeContext, Hypervisor } from "../ports/hypervisor.ts";
-import type { Clock } from "../ports/clock.ts";
 import type { Probe } from "../ports/probe.ts";
+import { decideRetry } from "../sync/retry.ts";
 import { removeVirdomain } from "./remove-virdomain.ts";
+import { ensureSnapshotBefore, type SnapshotInput, wasPlannedOn } from "./snapshot-before.ts";
 import { waitUntilReady } from "./wait-until-ready.ts";
 
 /** What an operation works with: the cluster, the revision's wish, and the world. */
-export interface OperationInput {
-  readonly operation: Operation;
+export interface OperationInput extends SnapshotInput {
   /** The VM as the revision wants it; for a deletion as it was wanted before, where that is known. */
   readonly desired: DesiredVirdomain | undefined;
   readonly instance: string;
-  readonly revision: string;
-  readonly hypervisor: Hypervisor;
-  readonly clock: Clock;
   readonly probe: Probe;
+  /** Counted from 1; the last one that retries allow must leave no VM off. */
+  readonly attempt: number;
 }
 
 /** `stale`: live state moved in a way the plan did not know; planning decides anew. */
@@ -73,7 +72,12 @@ async function applyReplace(
       return stale(`${desired.name} no longer needs to be rebuilt`);
     if (live.mark?.protected === true || isProtected(desired)) return stale(`${desired.name} is protected`);
     await input.hypervisor.prepare(desired.disks, context);
+    await stopVirdomain(input.hypervisor, live, desired, context);
+    await orRestart(input, desired, live, context, () =>
+      ensureSnapshotBefore(input, desired, live, difference.changes, context),
+    );
     await removeVirdomain(input.hypervisor, live, desired.policy, context);
+    input.onSnapshot(undefined);
   }
   return applyCreate(input, desired, context);
 }
@@ -93,13 +97,17 @@ async function applyUpdate(
   if (surprise !== undefined) return stale(surprise);
   const wanted = changes.filter((change) => change.kind !== "power");
   if (wanted.length === 0 && found.mark !== undefined) {
+    await ensureSnapshotBefore(input, desired, found, [], context);
     await settlePower(input, desired, found, context);
     return done;
   }
   await hypervisor.prepare(newMedia(desired, live), context);
   if (wanted.some((change) => hypervisor.traits.rebootFor.has(change.kind)))
     await stopVirdomain(hypervisor, found, desired, context);
-  const updated = await updateOrRestart(input, desired, found, context);
+  const updated = await orRestart(input, desired, found, context, async () => {
+    await ensureSnapshotBefore(input, desired, found, wanted, context);
+    return updateVirdomain(input, desired, found, context);
+  });
   await settlePower(input, desired, updated, context);
   return done;
 }
@@ -110,24 +118,26 @@ function newMedia(desired: DesiredVirdomain, live: LiveVirdomain): readonly Desi
   return desired.disks.filter((disk) => disk.asset !== undefined && present.get(disk.name) !== disk.asset.id);
 }
 
-/** Makes the change. What can never succeed must not leave a VM off that was switched off for it. */
-async function updateOrRestart(
+/**
+ * Does what a VM may have been switched off for. When nobody will try again it must not stay off; also when it was an
+ * earlier attempt that switched it off.
+ */
+async function orRestart<T>(
   input: OperationInput,
   desired: DesiredVirdomain,
   found: LiveVirdomain,
   context: ChangeContext,
-): Promise<LiveVirdomain> {
-  const { hypervisor } = input;
+  work: () => Promise<T>,
+): Promise<T> {
   try {
-    return await updateLiveFirst(input, desired, found, context);
+    return await work();
   } catch (error) {
-    const hopeless = error instanceof WatcherError && error.retry === "terminal";
-    if (hopeless && found.power === "running" && desired.state === "running") {
-      await hypervisor.start(found.id, context).catch((failed: unknown) => {
-        throw new WatcherError(
-          error.code,
-          `${error.message}; it is off and could not be started again: ${messageOf(failed)}`,
-        );
+    const hopeless = !context.signal.aborted && decideRetry(error, input.attempt, 0).kind === "give-up";
+    const ran = found.power === "running" || wasPlannedOn(input.operation, desired);
+    if (hopeless && ran && desired.state === "running") {
+      await input.hypervisor.start(found.id, context).catch((failed: unknown) => {
+        if (!(error instanceof WatcherError)) throw error;
+        throw new WatcherError(error.code, `${error.message}; starting it again failed, too: ${messageOf(failed)}`);
       });
     }
     throw error;
@@ -135,7 +145,7 @@ async function updateOrRestart(
 }
 
 /** Stops the VM only where the change turns out to need it, and the plan spoke of more than a live change. */
-async function updateLiveFirst(
+async function updateVirdomain(
   input: OperationInput,
   desired: DesiredVirdomain,
   found: LiveVirdomain,

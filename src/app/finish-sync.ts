@@ -73,20 +73,22 @@ function toHistory(
   finishedAtMs: number,
 ): HistoryEntry {
   const operations = results.flatMap((result) => [
-    ...result.completed.map(({ kind, application, virdomain }) => ({
+    ...result.completed.map(({ kind, application, virdomain, snapshot }) => ({
       kind,
       cluster: result.cluster,
       application,
       virdomain,
       outcome: "done",
+      ...(snapshot === undefined ? {} : { snapshot }),
     })),
-    ...result.failures.map(({ kind, application, virdomain, message }) => ({
+    ...result.failures.map(({ kind, application, virdomain, message, snapshot }) => ({
       kind,
       cluster: result.cluster,
       application,
       virdomain,
       outcome: "failed",
       message,
+      ...(snapshot === undefined ? {} : { snapshot }),
     })),
     ...result.blocked.map(({ kind, application, virdomain, by }) => ({
       kind,

@@ -1,9 +1,11 @@
 import { messageOf, WatcherError } from "../lib/errors.ts";
+import { contentHash } from "../lib/canonical-json.ts";
 import { type DesiredVirdomain, identityKey } from "../fleet/desired-state.ts";
 import type { Operation } from "../plan/plan.ts";
 import { decideRetry } from "../sync/retry.ts";
 import type { OperationOutcome, SyncRecord } from "../sync/sync-record.ts";
 import type { JobAnswer, OperationJob } from "../ports/job-queue.ts";
+import type { SnapshotReference } from "../ports/hypervisor.ts";
 import type { Log } from "../ports/log.ts";
 import type { OperationHold } from "../ports/state-store.ts";
 import { applyOperation } from "./apply-operation.ts";
@@ -68,6 +70,7 @@ async function work(
   signal: AbortSignal,
 ): Promise<JobAnswer> {
   const startedMs = engine.clock.now();
+  let guard: { readonly snapshot?: string } = {};
   await using teller = progressTeller(engine, job, operation, log);
   await using watch = holdWatch(engine, job.syncId, hold, holdMs, signal, teller.tell);
   try {
@@ -75,14 +78,21 @@ async function work(
     await hypervisor.ensureReady(watch.context.signal);
     const desired = await findDesired(engine, record, operation, watch.context.signal);
     const { instance } = engine.config();
+    const { clock, probe } = engine;
+    const token = contentHash({ sync: job.syncId, round: job.round, operation: job.operationId }, 8);
+    const onSnapshot = (snapshot: SnapshotReference | undefined): void => {
+      guard = snapshot === undefined ? {} : { snapshot: snapshot.id };
+      if (snapshot !== undefined) log.info(guard, "snapshot taken");
+    };
+    const { revision } = record;
     const end = await applyOperation(
-      { operation, desired, instance, revision: record.revision, hypervisor, clock: engine.clock, probe: engine.probe },
+      { operation, desired, instance, revision, hypervisor, clock, probe, token, attempt, onSnapshot },
       watch.context,
     );
     const atMs = engine.clock.now();
     const outcome: OperationOutcome =
       end.kind === "done"
-        ? { kind: "done", atMs, durationMs: atMs - startedMs }
+        ? { kind: "done", atMs, durationMs: atMs - startedMs, ...guard }
         : { kind: "stale", atMs, message: end.message };
     log.info(
       { outcome: end.kind, durationMs: atMs - startedMs, ...(end.kind === "stale" ? { reason: end.message } : {}) },
@@ -91,7 +101,7 @@ async function work(
     await hold.end(outcome);
     return wake(engine, job);
   } catch (error) {
-    return afterError(engine, job, hold, attempt, log, error, watch.context.stop.aborted);
+    return afterError(engine, job, hold, attempt, log, error, watch.context.stop.aborted, guard);
   }
 }
 
@@ -103,6 +113,7 @@ async function afterError(
   log: Log,
   error: unknown,
   stopped: boolean,
+  guard: { readonly snapshot?: string },
 ): Promise<JobAnswer> {
   if (stopped) {
     log.info({ reason: messageOf(error) }, "operation stopped for a newer revision");
@@ -120,8 +131,8 @@ async function afterError(
     return { kind: "again", inMs: decision.inMs };
   }
   const { code, message, fault } = decision;
-  log.error({ err: error, code, attempt }, "operation failed");
-  await hold.end({ kind: "failed", atMs: engine.clock.now(), code, message, fault });
+  log.error({ err: error, code, attempt, ...guard }, "operation failed");
+  await hold.end({ kind: "failed", atMs: engine.clock.now(), code, message, fault, ...guard });
   return wake(engine, job);
 }
 

@@ -204,6 +204,8 @@ export interface HistoryEntry {
     readonly application: string;
     readonly outcome: string;
     readonly message?: string;
+    /** Id of the snapshot it began with. */
+    readonly snapshot?: string;
   }[];
 }
 

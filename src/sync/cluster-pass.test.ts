@@ -86,6 +86,21 @@ describe("nextRound", () => {
     expect(step.kind === "finished" && step.result.completed).toHaveLength(3);
   });
 
+  it("remembers the snapshots operations began with, also of those that failed", () => {
+    const [first, second] = operations();
+    const step = nextRound(
+      pass(operations()),
+      outcomes(
+        [first, { ...done, snapshot: "one" } as OperationOutcome],
+        [second, { ...failed, snapshot: "two" } as OperationOutcome],
+      ),
+      { operations: [], conflicts: [] },
+      free,
+      5,
+    );
+    expect(step).toMatchObject({ result: { completed: [{ snapshot: "one" }], failures: [{ snapshot: "two" }] } });
+  });
+
   it("has another round for what is left", () => {
     const [first] = operations();
     const step = nextRound(

@@ -85,12 +85,11 @@ export function nextRound(
     };
   }
   const restless = runnable.map((operation) =>
-    toFailure(
-      operation,
-      "cluster-failed",
-      `still differs after ${maxRounds} rounds (${describeLeft(operation)})`,
-      "platform",
-    ),
+    toFailure(operation, {
+      code: "cluster-failed",
+      message: `still differs after ${maxRounds} rounds (${describeLeft(operation)})`,
+      fault: "platform",
+    }),
   );
   const blocked = blockers.flatMap(({ operation: { kind, application, virdomain }, by }) =>
     by === undefined ? [] : [{ kind, application, virdomain, by }],
@@ -119,15 +118,13 @@ function blockerOf(operation: Operation, failures: readonly OperationFailure[]):
 function failuresOf(pass: ClusterPass, outcomes: ReadonlyMap<string, OperationOutcome>): OperationFailure[] {
   return pass.operations.flatMap((operation) => {
     const outcome = outcomes.get(operation.id);
-    return outcome?.kind === "failed" ? [toFailure(operation, outcome.code, outcome.message, outcome.fault)] : [];
+    return outcome?.kind === "failed" ? [toFailure(operation, outcome)] : [];
   });
 }
 
 function toFailure(
   operation: Operation,
-  code: string,
-  message: string,
-  fault: OperationFailure["fault"],
+  { code, message, fault, snapshot }: Pick<OperationFailure, "code" | "message" | "fault" | "snapshot">,
 ): OperationFailure {
   const { kind, application, virdomain, step } = operation;
   return {
@@ -140,13 +137,16 @@ function toFailure(
     code,
     message,
     fault,
+    ...(snapshot === undefined ? {} : { snapshot }),
   };
 }
 
 function completedOf(pass: ClusterPass, outcomes: ReadonlyMap<string, OperationOutcome>): CompletedOperation[] {
   return pass.operations.flatMap((operation) => {
     const outcome = outcomes.get(operation.id);
+    if (outcome?.kind !== "done") return [];
     const { kind, application, virdomain } = operation;
-    return outcome?.kind === "done" ? [{ kind, application, virdomain, durationMs: outcome.durationMs }] : [];
+    const { durationMs, snapshot } = outcome;
+    return [{ kind, application, virdomain, durationMs, ...(snapshot === undefined ? {} : { snapshot }) }];
   });
 }

@@ -84,6 +84,8 @@ export interface CompletedOperation {
   readonly application: string;
   readonly virdomain: string;
   readonly durationMs: number;
+  /** Id of the snapshot it began with, while that is there. */
+  readonly snapshot?: string;
 }
 
 export interface OperationFailure {
@@ -99,17 +101,19 @@ export interface OperationFailure {
   readonly message: string;
   /** `change`: the manifest asks for something impossible; `platform`: we or the cluster failed. */
   readonly fault: "change" | "platform";
+  readonly snapshot?: string;
 }
 
 /** What became of an operation of the current round. Written once; absent means not finished. */
 export type OperationOutcome =
-  | { readonly kind: "done"; readonly atMs: number; readonly durationMs: number }
+  | { readonly kind: "done"; readonly atMs: number; readonly durationMs: number; readonly snapshot?: string }
   | {
       readonly kind: "failed";
       readonly atMs: number;
       readonly code: string;
       readonly message: string;
       readonly fault: "change" | "platform";
+      readonly snapshot?: string;
     }
   /** Live state moved since planning: the next round plans anew. */
   | { readonly kind: "stale"; readonly atMs: number; readonly message: string };

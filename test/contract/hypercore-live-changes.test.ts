@@ -33,7 +33,8 @@ async function bring(lab: HypercoreLab, desired: DesiredVirdomain): Promise<read
   });
   for (const operation of operations) {
     const world = { instance, revision, hypervisor: lab.driver, clock: systemClock, probe: nobody };
-    expect(await applyOperation({ operation, desired, ...world }, freeContext())).toEqual({ kind: "done" });
+    const run = { attempt: 1, token: operation.id, onSnapshot: () => {} };
+    expect(await applyOperation({ operation, desired, ...run, ...world }, freeContext())).toEqual({ kind: "done" });
   }
   return operations;
 }

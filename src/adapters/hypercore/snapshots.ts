@@ -3,7 +3,7 @@ import type { LiveVirdomain } from "../../plan/live-state.ts";
 import type { ChangeContext, SnapshotReference, SnapshotRequest } from "../../ports/hypervisor.ts";
 import { type ClusterAccess, awaitTurn, checkpoint, findVm, vanished } from "./access.ts";
 import { requireOurs } from "./delete.ts";
-import { parseMark } from "./ownership-tags.ts";
+import { readOwnership } from "./ownership.ts";
 import { changeVm } from "./perform.ts";
 import { fullLabel, ownLabel, snapshotBody, toSnapshotWire, type VmSnapshot } from "./snapshot-wire.ts";
 import type { VirDomain } from "./wire.ts";
@@ -57,7 +57,7 @@ export async function findSnapshot(
 /** A snapshot uses room and touches the VM: a VM that is not ours is asked for only when it is about to become so. */
 function requireManaged(access: ClusterAccess, vm: VirDomain, live: LiveVirdomain, adopt: boolean): void {
   if (live.mark !== undefined) return requireOurs(access, vm, live.mark);
-  const { mark, clone } = parseMark(vm.tags, vm.uuid);
+  const { mark, clone } = readOwnership(vm);
   if (mark !== undefined || clone || vm.sourceVirDomainUUID !== "") return requireOurs(access, vm);
   if (!adopt)
     throw new WatcherError(
