@@ -13,7 +13,7 @@ export interface RiskyCase {
 
 /**
  * The snapshot that policy asks for before these changes; undefined for none, and on a platform without snapshots.
- * Every cost counts, not only the worst: a disk that is taken from a running VM shuts it down as well.
+ * Every cost counts, not only the worst: a disk that is taken from a running VM may shut it down as well.
  */
 export function snapshotBefore(
   desired: DesiredVirdomain,
@@ -30,7 +30,8 @@ function costsOf(changes: readonly Change[], wasOn: boolean, traits: PlatformTra
   const costs = new Set(changes.flatMap(({ disruption }) => (disruption === "live" ? [] : [disruption])));
   const rebuild = costs.has("rebuild");
   if (rebuild) costs.add("data-loss");
-  if (wasOn && (rebuild || changes.some(({ kind }) => traits.rebootFor.has(kind)))) costs.add("reboot");
+  const mayReboot = changes.some(({ kind }) => traits.rebootFor.has(kind) || traits.mayRebootFor.has(kind));
+  if (wasOn && (rebuild || mayReboot)) costs.add("reboot");
   return costs;
 }
 
