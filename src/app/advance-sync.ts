@@ -1,4 +1,4 @@
-import { buildPlan } from "../plan/build-plan.ts";
+import type { PlanInput } from "../plan/build-plan.ts";
 import type { Operation, Plan } from "../plan/plan.ts";
 import { describeHeld, describeProgress } from "../report/status-text.ts";
 import { nextPassStep, nextRound } from "../sync/cluster-pass.ts";
@@ -8,6 +8,7 @@ import type { Engine } from "./engine.ts";
 import { finishSyncIfDone } from "./finish-sync.ts";
 import { fetchRevision } from "./load-revision.ts";
 import { statusEntry } from "./messages.ts";
+import { planWithCapacity } from "./plan-with-capacity.ts";
 import { readClusters } from "./read-clusters.ts";
 
 const done: JobAnswer = { kind: "done" };
@@ -104,7 +105,7 @@ async function planOneCluster(engine: Engine, record: SyncRecord, cluster: strin
       ? undefined
       : await fetchRevision(engine, repository, record.baseRevision, signal).catch(() => undefined);
   const { live, held } = await readClusters(engine, [cluster], signal);
-  return buildPlan({
+  const input: PlanInput = {
     instance: engine.config().instance,
     revision: record.revision,
     baseRevision: record.baseRevision,
@@ -118,7 +119,8 @@ async function planOneCluster(engine: Engine, record: SyncRecord, cluster: strin
     rewritten: false,
     approvals: new Set(),
     offline: false,
-  });
+  };
+  return planWithCapacity(engine, input, signal);
 }
 
 /** Only a person can change these; holding on would leave the commit pending for ever. */

@@ -1,6 +1,6 @@
 import { contentHash } from "../lib/canonical-json.ts";
 import type { DesiredState } from "../fleet/desired-state.ts";
-import { buildPlan } from "../plan/build-plan.ts";
+import type { PlanInput } from "../plan/build-plan.ts";
 import type { LiveState } from "../plan/live-state.ts";
 import type { HeldCluster, Plan } from "../plan/plan.ts";
 import { planMarker, renderPlanComment } from "../report/markdown.ts";
@@ -13,6 +13,7 @@ import type { Engine, Repository } from "./engine.ts";
 import { loadRevision } from "./load-revision.ts";
 import type { LoadedManifests } from "./manifests.ts";
 import { statusEntry } from "./messages.ts";
+import { planWithCapacity } from "./plan-with-capacity.ts";
 import { type ClustersRead, readClusters } from "./read-clusters.ts";
 
 /** Plans every open pull request whose head, base or meaning changed since it was planned last. */
@@ -178,7 +179,7 @@ async function planMerge(
     ? assumeBaseApplied(engine, before.desired, clusters, base)
     : await readClusters(engine, clusters, signal);
   const branch = await engine.store.readBranch(repository.config.name);
-  return buildPlan({
+  const input: PlanInput = {
     instance: engine.config().instance,
     revision: pull.head,
     baseRevision: base,
@@ -198,7 +199,8 @@ async function planMerge(
       !(await repository.git.isAncestor(branch.observed, base, signal)),
     approvals: new Set(),
     offline,
-  });
+  };
+  return planWithCapacity(engine, input, signal);
 }
 
 /** Git against git: clusters are taken to be as the base asks, and nothing of theirs is shown. */

@@ -1,5 +1,5 @@
 import { WatcherError } from "../lib/errors.ts";
-import { buildPlan } from "../plan/build-plan.ts";
+import type { PlanInput } from "../plan/build-plan.ts";
 import { readApprovals } from "../plan/deletion-rules.ts";
 import type { Plan } from "../plan/plan.ts";
 import { describeHeld, describeProgress } from "../report/status-text.ts";
@@ -11,6 +11,7 @@ import { finishSyncIfDone } from "./finish-sync.ts";
 import { loadRevision } from "./load-revision.ts";
 import type { LoadedManifests } from "./manifests.ts";
 import { statusEntry, supersededEntries } from "./messages.ts";
+import { planWithCapacity } from "./plan-with-capacity.ts";
 import { readClusters } from "./read-clusters.ts";
 
 /** A cluster slower than this begins held and is planned by its own pass, so that it does not delay the others. */
@@ -129,7 +130,7 @@ async function planRevision(
     signal,
     patienceMs,
   );
-  return buildPlan({
+  const input: PlanInput = {
     instance: engine.config().instance,
     revision: request.revision,
     baseRevision: request.branch.synced,
@@ -143,7 +144,8 @@ async function planRevision(
     rewritten: request.rewritten,
     approvals: await approvalsOf(engine, repository, request.revision, signal),
     offline: false,
-  });
+  };
+  return planWithCapacity(engine, input, signal);
 }
 
 /** Newest commits that are looked through for approvals. */

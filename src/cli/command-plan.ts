@@ -2,13 +2,14 @@ import { access, stat } from "node:fs/promises";
 import { composeWorld, createLog, offlineTraits, readCommittedFolder, readFolder, type World } from "../app/compose.ts";
 import { fleetSettings, loadRevision } from "../app/load-revision.ts";
 import { type FleetSettings, isManifest } from "../app/manifests.ts";
+import { planWithCapacity } from "../app/plan-with-capacity.ts";
 import { type ClustersRead, readClusters } from "../app/read-clusters.ts";
 import type { Config, RepositoryConfig } from "../config/config.ts";
 import type { DesiredState } from "../fleet/desired-state.ts";
 import { WatcherError } from "../lib/errors.ts";
 import { defaultLimits } from "../manifest/parse.ts";
 import { assumeApplied } from "../plan/assume-applied.ts";
-import { buildPlan } from "../plan/build-plan.ts";
+import { type PlanInput, buildPlan } from "../plan/build-plan.ts";
 import { targetsOn } from "../plan/cluster-index.ts";
 import type { Plan } from "../plan/plan.ts";
 import { planToJson } from "../report/json.ts";
@@ -164,11 +165,13 @@ async function plan(inputs: Inputs): Promise<Plan> {
     ...new Set([...desired.targets.values(), ...(base?.targets.values() ?? [])].map((target) => target.cluster)),
   ].sort();
   const log = await createLog({ level: "silent", format: "json", fd: 2 });
+  const signal = AbortSignal.timeout(600_000);
+  const engine = world === undefined ? undefined : { hypervisor: world.hypervisor, log };
   const read =
-    inputs.offline || world === undefined
+    inputs.offline || engine === undefined
       ? assume(clusters, base, instance)
-      : await readClusters({ hypervisor: world.hypervisor, log }, clusters, AbortSignal.timeout(600_000));
-  return buildPlan({
+      : await readClusters(engine, clusters, signal);
+  const input: PlanInput = {
     ...inputs,
     live: read.live,
     held: read.held,
@@ -177,7 +180,8 @@ async function plan(inputs: Inputs): Promise<Plan> {
     scope: undefined,
     rewritten: false,
     approvals: new Set(),
-  });
+  };
+  return engine === undefined ? buildPlan(input) : planWithCapacity(engine, input, signal);
 }
 
 /** Offline, a cluster is taken to be as the base asks. */

@@ -1,11 +1,13 @@
 import { contentHash } from "../lib/canonical-json.ts";
 import type { DesiredState } from "../fleet/desired-state.ts";
 import { assumeApplied } from "./assume-applied.ts";
+import { checkCapacity } from "./check-capacity.ts";
+import type { ClusterCapacity } from "./cluster-capacity.ts";
 import { targetsOn } from "./cluster-index.ts";
 import { judgeDeletions } from "./deletion-rules.ts";
 import type { LiveState, PlatformTraits } from "./live-state.ts";
 import { type ClusterPlan, planCluster } from "./plan-cluster.ts";
-import { type HeldCluster, type Operation, type Plan, planSchemaVersion } from "./plan.ts";
+import { type CapacityFinding, type HeldCluster, type Operation, type Plan, planSchemaVersion } from "./plan.ts";
 
 /** Everything a plan rests on. `live` has an entry for each cluster that could be read; the others are in `held`. */
 export interface PlanInput {
@@ -21,6 +23,8 @@ export interface PlanInput {
   readonly enforced: ReadonlySet<string>;
   readonly scope: ReadonlySet<string> | undefined;
   readonly upkeep?: boolean;
+  /** What clusters have room for, by name; those that were not asked are not in it. */
+  readonly capacity?: ReadonlyMap<string, ClusterCapacity>;
   readonly rewritten: boolean;
   readonly approvals: ReadonlySet<string>;
   readonly offline: boolean;
@@ -30,9 +34,14 @@ export interface PlanInput {
 export function buildPlan(input: PlanInput): Plan {
   const clusters = [...input.live.keys()].sort();
   const parts: ClusterPlan[] = [];
+  const findings: CapacityFinding[] = [];
   for (const name of clusters) {
     const cluster = input.live.get(name);
-    if (cluster !== undefined) parts.push(planCluster({ ...input, live: cluster.state, traits: cluster.traits }));
+    if (cluster === undefined) continue;
+    const capacity = input.capacity?.get(name);
+    const part = planCluster({ ...input, live: cluster.state, traits: cluster.traits, capacity });
+    parts.push(part);
+    if (capacity !== undefined) findings.push(...checkCapacity(name, part.operations, capacity));
   }
   const operations = parts.flatMap((part) => part.operations);
   const ownedLive = parts.reduce((sum, part) => sum + part.owned, 0);
@@ -54,6 +63,7 @@ export function buildPlan(input: PlanInput): Plan {
       rewritten: input.rewritten,
       approvals: input.approvals,
     }),
+    capacity: findings,
     offline: input.offline,
   };
   return { ...content, id: contentHash(content, 12) };
@@ -76,6 +86,6 @@ function foreseeHeld(input: PlanInput): readonly Operation[] {
     const virdomains = targetsOn(input.base, cluster)
       .flatMap((target) => target.virdomains)
       .map((virdomain) => assumeApplied(virdomain, input.instance, input.baseRevision));
-    return planCluster({ ...input, live: { cluster, virdomains }, traits }).operations;
+    return planCluster({ ...input, live: { cluster, virdomains }, traits, capacity: undefined }).operations;
   });
 }

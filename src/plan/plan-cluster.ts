@@ -2,6 +2,7 @@ import { type DesiredVirdomain, identityKey, type Target, targetKey } from "../f
 import { compareText } from "../lib/compare.ts";
 import { assumeApplied } from "./assume-applied.ts";
 import { changeOperation, createOperation } from "./build-operation.ts";
+import { neverFits, withDemand } from "./check-capacity.ts";
 import { targetsOn } from "./cluster-index.ts";
 import { type DiffContext, diffVirdomain, isProtected } from "./diff-virdomain.ts";
 import { type Match, matchVirdomain, nameDevices } from "./match-virdomains.ts";
@@ -45,7 +46,7 @@ function planTarget(planner: Planner, target: Target): TargetPlan {
   let unchanged = 0;
   for (const desired of target.virdomains) {
     const match = matchVirdomain(desired, planner.owned, planner.names);
-    const planned = planVirdomain(planner, target, desired, match);
+    const planned = withinCapacity(planner, desired, match, planVirdomain(planner, target, desired, match));
     conflicts.push(...planned.conflicts);
     notices.push(...planned.notices.map((notice) => ({ ...notice, virdomain: desired.name })));
     if (planned.operation !== undefined) operations.push(planned.operation);
@@ -118,6 +119,23 @@ function planVirdomain(planner: Planner, target: Target, desired: DesiredVirdoma
     conflicts: [],
     notices,
   };
+}
+
+/** Says what the operation asks of the cluster, and refuses what no node could ever hold. */
+function withinCapacity(
+  planner: Planner,
+  desired: DesiredVirdomain,
+  match: Match,
+  planned: VirdomainPlan,
+): VirdomainPlan {
+  if (planned.operation === undefined) return planned;
+  const operation = withDemand(planned.operation, desired, "live" in match ? match.live : undefined);
+  const { capacity } = planner.input;
+  const message = capacity === undefined ? undefined : neverFits(operation, capacity);
+  if (message === undefined) return { ...planned, operation };
+  const { cluster, application, virdomain } = operation;
+  const conflict: Conflict = { code: "does-not-fit", cluster, application, virdomain, message };
+  return { ...planned, operation: undefined, conflicts: [...planned.conflicts, conflict] };
 }
 
 /** Git against git by the same comparison: what differs between the revisions is theirs, the rest was different before. */

@@ -1,5 +1,6 @@
 import type { VirdomainIdentity } from "../fleet/desired-state.ts";
 import type { Problem } from "../manifest/problem.ts";
+import type { Demand } from "./cluster-capacity.ts";
 import type { ChangeKind } from "./live-state.ts";
 
 export const planSchemaVersion = 1;
@@ -73,6 +74,8 @@ export interface Operation {
   readonly disks: readonly { readonly name: string; readonly capacityBytes: number | undefined }[];
   /** A snapshot is taken before the first change. Left out: none is. */
   readonly snapshot?: PlannedSnapshot;
+  /** What it asks of its cluster. Left out: nothing the VM does not have already. */
+  readonly demand?: Demand;
 }
 
 export interface PlannedSnapshot {
@@ -90,7 +93,8 @@ export interface Conflict {
     | "protected"
     | "name-twice"
     | "replica"
-    | "unsupported-change";
+    | "unsupported-change"
+    | "does-not-fit";
   readonly cluster: string;
   readonly application: string;
   readonly virdomain: string;
@@ -102,6 +106,15 @@ export interface HeldCluster {
   readonly cluster: string;
   readonly code: string;
   readonly reason: string;
+}
+
+/** Something a cluster may not have room for, as a sentence with its numbers. Bytes; undefined where nobody tells one. */
+export interface CapacityFinding {
+  readonly cluster: string;
+  readonly resource: "memory" | "storage" | "tier";
+  readonly neededBytes: number | undefined;
+  readonly availableBytes: number | undefined;
+  readonly message: string;
 }
 
 /** What one VM loses: enough to tell a loss that was shown from a greater one that was not. */
@@ -155,6 +168,8 @@ export interface Plan {
   readonly held: readonly HeldCluster[];
   readonly problems: readonly Problem[];
   readonly deletions: DeletionVerdict;
+  /** What clusters may not have room for; empty as well where they were not asked. */
+  readonly capacity: readonly CapacityFinding[];
   /** Planned without asking the clusters (git against git only). */
   readonly offline: boolean;
 }

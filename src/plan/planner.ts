@@ -5,6 +5,7 @@ import {
   type Target,
   targetKey,
 } from "../fleet/desired-state.ts";
+import type { ClusterCapacity } from "./cluster-capacity.ts";
 import { targetsOn } from "./cluster-index.ts";
 import type { LiveState, LiveVirdomain, PlatformTraits } from "./live-state.ts";
 import { indexNames, indexOwned } from "./match-virdomains.ts";
@@ -23,6 +24,8 @@ export interface ClusterPlanInput {
   readonly scope: ReadonlySet<string> | undefined;
   /** Whether marks are moved to where the platform keeps them best by now: no news for a review. Left out: yes. */
   readonly upkeep?: boolean;
+  /** What the cluster has room for. Left out: not asked. */
+  readonly capacity?: ClusterCapacity | undefined;
 }
 
 /** The input sorted for looking things up, and what has been claimed so far. */

@@ -1,4 +1,5 @@
 import type { DesiredDisk, DesiredVirdomain } from "../fleet/desired-state.ts";
+import type { ClusterCapacity } from "../plan/cluster-capacity.ts";
 import type { LiveState, LiveVirdomain, OwnershipMark, PlatformTraits } from "../plan/live-state.ts";
 
 /**
@@ -10,6 +11,8 @@ export interface Hypervisor extends AsyncDisposable {
   readonly traits: PlatformTraits;
   /** Everything on the cluster, in one list call. Throws rather than answering half. */
   readLiveState(signal: AbortSignal): Promise<LiveState>;
+  /** What the cluster has room for. Asked only when a plan needs room, and never decisive: it may fail. */
+  readCapacity(signal: AbortSignal): Promise<ClusterCapacity>;
   /** One VM read anew, or undefined when the cluster says it does not exist. */
   findVirdomain(id: string, signal: AbortSignal): Promise<LiveVirdomain | undefined>;
   /**

@@ -43,6 +43,7 @@ function listAlarms(plan: Plan): readonly Alarm[] {
     ...replacements(plan),
     ...dataLoss(plan),
     ...conflicts(plan),
+    ...capacityAlarm(plan),
     ...rebootAlarm(plan),
     ...driftAlarm(plan),
     ...noticeAlarm(plan),
@@ -124,6 +125,15 @@ function conflicts(plan: Plan): readonly Alarm[] {
     return `${code(name)} on ${clusterList(group.map((conflict) => conflict.cluster))}: ${sentence(first?.message ?? "")}`;
   });
   return [{ level: "WARNING", title: `${plural(plan.conflicts.length, "VM")} cannot be changed`, items }];
+}
+
+function capacityAlarm({ capacity }: Plan): readonly Alarm[] {
+  if (capacity.length === 0) return [];
+  const clusters = new Set(capacity.map(({ cluster }) => cluster));
+  const items = [...groupBy(capacity, ({ message }) => message).values()].map(
+    (group) => `${clusterList(group.map(({ cluster }) => cluster))}: ${sentence(group[0]?.message ?? "")}`,
+  );
+  return [{ level: "WARNING", title: `Room may be short on ${plural(clusters.size, "cluster")}`, items }];
 }
 
 function rebootAlarm(plan: Plan): readonly Alarm[] {

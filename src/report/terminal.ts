@@ -39,6 +39,11 @@ export function renderPlanText(plan: Plan, options: PlanTextOptions): string {
       (text) => paint("red", text),
     ),
     listSection(
+      "Room may be short:",
+      plan.capacity.map(({ cluster, message }) => `${cluster}: ${message}`),
+      (text) => paint("yellow", text),
+    ),
+    listSection(
       "Held, planned when they come back:",
       plan.held.map(({ cluster, reason }) => `${cluster}: ${reason}`),
       (text) => paint("yellow", text),

@@ -70,9 +70,11 @@ export function snapshotContract(
     const live = await makeVm(bench);
     const clone = await found(bench, await bench.cloneByHand(live, "copy"));
     const foreign = await found(bench, await bench.createByHand("legacy"));
+    // Where a platform does not copy marks with a VM, the copy is a stranger like any other.
+    const adoptable = clone.clone ? [clone, { ...clone, mark: live.mark }] : [];
     for (const [virdomain, adopt] of [
-      [clone, true],
-      [{ ...clone, mark: live.mark }, true],
+      ...adoptable.map((copy) => [copy, true] as const),
+      [clone, false],
       [foreign, false],
     ] as const) {
       await expect(bench.driver.ensureSnapshot(virdomain, request({ adopt }), freeContext())).rejects.toMatchObject({

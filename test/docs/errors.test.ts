@@ -16,6 +16,7 @@ const conflictCodes: Readonly<Record<Conflict["code"], true>> = {
   "name-twice": true,
   replica: true,
   "unsupported-change": true,
+  "does-not-fit": true,
 };
 const noticeCodes: Readonly<Record<Notice["code"], true>> = {
   "cloud-init-unchanged-guest": true,

@@ -25,6 +25,7 @@ export function aPlan(parts: Partial<Plan> = {}): Plan {
       approvalId: "",
       approved: false,
     },
+    capacity: [],
     offline: false,
     ...parts,
   };

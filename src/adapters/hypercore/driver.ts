@@ -2,9 +2,11 @@ import { WatcherError } from "../../lib/errors.ts";
 import { Turns } from "../../lib/turns.ts";
 import { SharedWork } from "../../lib/shared-work.ts";
 import type { DesiredDisk, DesiredVirdomain } from "../../fleet/desired-state.ts";
+import type { ClusterCapacity } from "../../plan/cluster-capacity.ts";
 import type { LiveState, LiveVirdomain, OwnershipMark } from "../../plan/live-state.ts";
 import type { ChangeContext, Hypervisor, SnapshotReference, SnapshotRequest } from "../../ports/hypervisor.ts";
 import { type ClusterAccess, findVm, listVms } from "./access.ts";
+import { readCapacity } from "./capacity.ts";
 import { checkCluster } from "./check.ts";
 import { HypercoreClient } from "./client.ts";
 import { type Convergence, prepareMedia } from "./converge.ts";
@@ -56,6 +58,10 @@ class HypercoreDriver implements Hypervisor {
 
   async readLiveState(signal: AbortSignal): Promise<LiveState> {
     return { cluster: this.cluster, virdomains: (await listVms(this.#access, signal)).map(toVirdomain) };
+  }
+
+  async readCapacity(signal: AbortSignal): Promise<ClusterCapacity> {
+    return readCapacity(this.#access, signal);
   }
 
   async findVirdomain(id: string, signal: AbortSignal): Promise<LiveVirdomain | undefined> {

@@ -204,6 +204,31 @@ export function toVersion(value: unknown): string {
   return text(members(value, "Cluster").icosVersion);
 }
 
+/** What a node tells of its room. */
+export interface NodeFacts {
+  readonly runsVms: boolean;
+  readonly memoryBytes: number;
+  readonly usedMemoryBytes: number;
+  /** Empty on clusters that do not report them, or in another shape. */
+  readonly drives: readonly { readonly type: string; readonly capacityBytes: number; readonly usedBytes: number }[];
+}
+
+export function toNodeFacts(value: unknown): NodeFacts {
+  const node = members(value, "Node");
+  return {
+    runsVms: node.allowRunningVMs !== false,
+    memoryBytes: integer(node.memSize ?? 0, "Node.memSize"),
+    usedMemoryBytes: integer(node.totalMemUsageBytes ?? 0, "Node.totalMemUsageBytes"),
+    drives: Array.isArray(node.drives) ? node.drives.flatMap(toDrive) : [],
+  };
+}
+
+function toDrive(value: unknown): NodeFacts["drives"] {
+  const { type, capacityBytes, usedBytes } = (value ?? {}) as Members;
+  if (typeof capacityBytes !== "number" || typeof usedBytes !== "number") return [];
+  return [{ type: text(type) || "storage", capacityBytes, usedBytes }];
+}
+
 /** Address of a node, `""` when it has none. */
 export function toLanIp(value: unknown): string {
   return text(members(value, "Node").lanIP);

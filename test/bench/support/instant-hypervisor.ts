@@ -16,6 +16,7 @@ export function instantHypervisor(cluster: string): Hypervisor {
     traits: hypercoreTraits,
     prepare: () => Promise.resolve(),
     readLiveState: () => Promise.resolve({ cluster, virdomains: [...virdomains.values()] }),
+    readCapacity: () => Promise.resolve({ nodes: [], tiers: [], complaints: [] }),
     findVirdomain: (id) => Promise.resolve(virdomains.get(id)),
     ensureReady: () => Promise.resolve(),
     create(desired, mark) {
