@@ -1,11 +1,10 @@
 import { randomUUID } from "node:crypto";
-import { mkdir, mkdtemp, open, readFile, rm, truncate, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, open, readFile, rm, truncate } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { openRedis } from "../../src/adapters/redis/connection.ts";
-import { withFileLock } from "../../src/adapters/redis/file-lock.ts";
 import { openJobQueue } from "../../src/adapters/redis/job-queue.ts";
 import { type PrivateRedis, ensurePrivateRedis } from "../../src/adapters/redis/private-server.ts";
 import { socketPathOf } from "../../src/adapters/redis/socket-path.ts";
@@ -143,14 +142,6 @@ describe("private redis", () => {
     await truncate(file, size - 5);
     await using store = await openStore();
     expect(await store.readPlan("p")).toBe("kept");
-  });
-
-  it("takes over the lock of a process that is gone", async () => {
-    const { child } = await startScript(ownerScript, [dataDir], /pid \d+/);
-    await kill(child);
-    const lock = path.join(dataDir, "start.lock");
-    await writeFile(lock, `${child.pid} someone`);
-    expect(await withFileLock(lock, () => Promise.resolve("done"))).toBe("done");
   });
 
   it("serves a data folder whose path is too long for a socket", async () => {

@@ -2,7 +2,7 @@ import { mkdir } from "node:fs/promises";
 import path from "node:path";
 import { WatcherError, messageOf } from "../../lib/errors.ts";
 import type { Log } from "../../ports/log.ts";
-import { withFileLock } from "./file-lock.ts";
+import { withFileLock } from "../file-lock.ts";
 import {
   type ServerProcess,
   isServerProcess,
@@ -24,6 +24,8 @@ export interface PrivateRedis extends AsyncDisposable {
 
 /** An earlier server may need this long to write its file to the end before it is gone. */
 const departureMs = 15_000;
+/** A start takes seconds; a holder that takes longer hangs. */
+const patienceMs = 90_000;
 const pauseMs = 20;
 
 /**
@@ -73,7 +75,10 @@ class ServerGuard {
   }
 
   #startUnderLock(): Promise<Presence> {
-    return withFileLock(path.join(this.#folder, "start.lock"), async () => {
+    const lock = path.join(this.#folder, "start.lock");
+    const busy = (): WatcherError =>
+      new WatcherError("redis-unavailable", `${lock} is held by another process; remove it if none of ours runs`);
+    return withFileLock(lock, { patienceMs, busy }, async () => {
       const other = await watchServer(this.#socket);
       if (other !== undefined) return other;
       await this.#waitForDeparture();
