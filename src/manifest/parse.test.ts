@@ -390,6 +390,31 @@ describe("problems", () => {
       "64 hex",
     ],
     [
+      "invalid-url",
+      application({ asset: { url: "https://example.com/x#md5=0123" } }),
+      "spec.assets[0].url",
+      "#sha256=SHA256SUMS",
+    ],
+    ["invalid-url", application({ asset: { url: "https://example.com/x#sha256=./" } }), "spec.assets[0].url", "file"],
+    [
+      "invalid-url",
+      application({ asset: { url: "https://example.com/x#sha256=file:///etc/passwd" } }),
+      "spec.assets[0].url",
+      "checksum file",
+    ],
+    [
+      "invalid-url",
+      application({ asset: { url: "https://example.com/x#sha256=https://me:hunter2@example.com/x" } }),
+      "spec.assets[0].url",
+      "credentials",
+    ],
+    [
+      "insecure-url",
+      application({ asset: { url: "https://example.com/x#sha256=http://example.com/SUMS" } }),
+      "spec.assets[0].url",
+      "checksum file",
+    ],
+    [
       "insecure-url",
       application({ asset: { url: "http://example.com/{{ release }}.img" } }),
       "spec.assets[0].url",
