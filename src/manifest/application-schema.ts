@@ -30,7 +30,8 @@ const asset = objectSchema(
     url: {
       type: "string",
       minLength: 1,
-      description: "https URL of the file. What its end names is verified: `#sha256=` and 64 hex digits, or a checksum file beside it (`#sha256=SHA256SUMS`).",
+      description:
+        "https URL of the file. What its end names is verified: `#sha256=` and 64 hex digits, or a checksum file beside it (`#sha256=SHA256SUMS`).",
       examples: ["https://example.com/ubuntu.img"],
     },
   },
