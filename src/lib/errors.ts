@@ -37,6 +37,7 @@ export const errorCatalogue = {
   "asset-missing": "terminal",
   "asset-corrupt": "terminal",
   "asset-refused": "terminal",
+  "asset-no-room": "transient",
   "readiness-timeout": "terminal",
   "shutdown-timeout": "terminal",
   "redis-unavailable": "transient",

@@ -1,12 +1,10 @@
 import { createHash } from "node:crypto";
-import { mkdir, mkdtemp, readFile, readdir, rm, symlink, utimes, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { mkdir, readFile, readdir, symlink, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { describe, expect, it } from "vitest";
 import { openAssetStore } from "../../src/adapters/assets/asset-store.ts";
-import type { AssetStoreOptions } from "../../src/adapters/assets/options.ts";
-import type { DesiredAsset } from "../../src/fleet/desired-state.ts";
+import { assetAt, signal, temporaryFolder, withStore } from "../support/asset-lab.ts";
 import {
   type Page,
   filePage,
@@ -16,21 +14,6 @@ import {
   statusPage,
 } from "../support/web-server.ts";
 import { type AssetBench, assetStoreContract } from "./asset-store.contract.ts";
-
-const signal = (): AbortSignal => AbortSignal.timeout(10_000);
-
-function assetAt(url: string, name = "debian"): DesiredAsset {
-  return { name, type: "virtual_disk", format: "raw", url, id: "abc" };
-}
-
-interface Folder extends AsyncDisposable {
-  readonly path: string;
-}
-
-async function temporaryFolder(): Promise<Folder> {
-  const path = await mkdtemp(join(tmpdir(), "assets-"));
-  return { path, [Symbol.asyncDispose]: async () => rm(path, { recursive: true, force: true }) };
-}
 
 async function webBench(): Promise<AssetBench> {
   const folder = await temporaryFolder();
@@ -80,44 +63,22 @@ describe("assets from a local mirror", () => {
   assetStoreContract(localBench);
 });
 
-async function withStore(
-  options: Partial<AssetStoreOptions>,
-  pages: Readonly<Record<string, Page>>,
-  body: (
-    origin: string,
-    asked: string[],
-    store: Awaited<ReturnType<typeof openAssetStore>>,
-    folder: string,
-  ) => Promise<void>,
-): Promise<void> {
-  await using folder = await temporaryFolder();
-  await using server = await startWebServer(pages);
-  await using store = await openAssetStore({
-    cacheDir: join(folder.path, "cache"),
-    mirrors: [],
-    allowHttp: true,
-    ...options,
-  });
-  await body(server.origin, server.asked, store, folder.path);
-}
-
 it("downloads a content once, also after a restart, and keeps nothing half", async () => {
-  await withStore(
-    {},
-    { "/a.img": filePage(Buffer.alloc(50_000, "a"), { etag: '"1"' }) },
-    async (origin, asked, store, folder) => {
-      const asset = assetAt(`${origin}/a.img`);
-      await Promise.all([store.fetch(asset, "lab", signal()), store.fetch(asset, "store-2", signal())]);
-      await store.fetch(asset, "lab", signal());
-      await using again = await openAssetStore({ cacheDir: join(folder, "cache"), mirrors: [], allowHttp: true });
-      await again.fetch(asset, "lab", signal());
-      expect(asked.filter((call) => call.startsWith("GET"))).toEqual(["GET /a.img"]);
-      expect(await readdir(join(folder, "cache"))).toHaveLength(1);
-    },
-  );
+  const pages = { "/a.img": filePage(Buffer.alloc(50_000, "a"), { etag: '"1"' }) };
+  await withStore({}, pages, async ({ origin, asked, store, open, files }) => {
+    const asset = assetAt(`${origin}/a.img`);
+    await Promise.all([store.fetch(asset, "lab", signal()), store.fetch(asset, "store-2", signal())]);
+    await store.fetch(asset, "lab", signal());
+    await using again = await open();
+    await again.fetch(asset, "lab", signal());
+    expect(asked.filter((call) => call.startsWith("GET"))).toEqual(["GET /a.img"]);
+    expect([await files("blobs"), await files("parts"), await files("locks")].map(({ length }) => length)).toEqual([
+      1, 0, 0,
+    ]);
+  });
 });
 
-it("keeps nothing of a download that broke off, came short, or is not what its hash says", async () => {
+it("keeps nothing of a download that broke off for good, or is not what its hash says", async () => {
   const pages = {
     "/broken.img": ((message, response) => {
       response.writeHead(200, { "content-length": "1000" });
@@ -126,7 +87,7 @@ it("keeps nothing of a download that broke off, came short, or is not what its h
     }) satisfies Page,
     "/other.img": filePage(Buffer.from("not it")),
   };
-  await withStore({}, pages, async (origin, _asked, store, folder) => {
+  await withStore({}, pages, async ({ origin, store, files }) => {
     await expect(store.fetch(assetAt(`${origin}/broken.img`), "lab", signal())).rejects.toMatchObject({
       code: "asset-unavailable",
       retry: "transient",
@@ -134,22 +95,44 @@ it("keeps nothing of a download that broke off, came short, or is not what its h
     await expect(
       store.fetch(assetAt(`${origin}/other.img#sha256=${"0".repeat(64)}`), "lab", signal()),
     ).rejects.toMatchObject({ code: "asset-corrupt" });
-    expect(await readdir(join(folder, "cache"))).toEqual([]);
+    expect([...(await files("blobs")), ...(await files("parts")), ...(await files("index"))]).toEqual([]);
   });
 });
 
-it("removes leftovers of crashed downloads when they are old enough", async () => {
+it("refuses an asset whose size nobody knows", async () => {
+  const page: Page = (message, response) => {
+    if (message.method !== "HEAD") response.write("x");
+    response.end();
+  };
+  await withStore({}, { "/a.img": page }, async ({ origin, store }) => {
+    await expect(store.fetch(assetAt(`${origin}/a.img`), "lab", signal())).rejects.toMatchObject({
+      code: "asset-refused",
+      message: expect.stringContaining("how large") as string,
+    });
+  });
+});
+
+it("removes leftovers of crashed downloads, and files of an earlier layout, when they are old enough", async () => {
   await using folder = await temporaryFolder();
-  const [old, young] = [join(folder.path, "old.part"), join(folder.path, "young.part")];
-  await Promise.all([writeFile(old, "x"), writeFile(young, "x")]);
-  await utimes(old, 1, 1);
+  const earlier = `${"a".repeat(32)}.qcow2`;
+  await mkdir(join(folder.path, "parts"));
+  for (const name of ["x.part", earlier, "parts/a.part", "parts/a.json", "notes.txt"]) {
+    await writeFile(join(folder.path, name), "x");
+    await utimes(join(folder.path, name), 1, 1);
+  }
+  for (const name of ["y.part", "parts/b.part"]) await writeFile(join(folder.path, name), "x");
+  // One of its two files is young.
+  await writeFile(join(folder.path, "parts/c.part"), "x");
+  await writeFile(join(folder.path, "parts/c.json"), "x");
+  await utimes(join(folder.path, "parts/c.json"), 1, 1);
   await using store = await openAssetStore({ cacheDir: folder.path, mirrors: [], allowHttp: true });
   expect(store).toBeDefined();
-  expect(await readdir(folder.path)).toEqual(["young.part"]);
+  expect((await readdir(folder.path)).toSorted()).toEqual(["locks", "notes.txt", "parts", "y.part"]);
+  expect((await readdir(join(folder.path, "parts"))).toSorted()).toEqual(["b.part", "c.json", "c.part"]);
 });
 
 it("asks servers that do not know HEAD for one byte", async () => {
-  await withStore({}, { "/a.img": rangesOnlyPage(Buffer.alloc(700)) }, async (origin, _asked, store) => {
+  await withStore({}, { "/a.img": rangesOnlyPage(Buffer.alloc(700)) }, async ({ origin, store }) => {
     expect(await store.describe(assetAt(`${origin}/a.img`), "lab", signal())).toMatchObject({ sizeBytes: 700 });
     expect(await store.fetch(assetAt(`${origin}/a.img`), "lab", signal())).toMatchObject({ sizeBytes: 700 });
   });
@@ -162,7 +145,7 @@ it("follows a few redirects and no endless ones", async () => {
     "/loop.img": redirectPage("/loop.img"),
     "/file.img": redirectPage("file:///etc/passwd"),
   };
-  await withStore({}, pages, async (origin, _asked, store) => {
+  await withStore({}, pages, async ({ origin, store }) => {
     expect((await readFile((await store.fetch(assetAt(`${origin}/a.img`), "lab", signal())).path)).toString()).toBe(
       "here",
     );
@@ -186,14 +169,14 @@ const statuses: readonly [number, string][] = [
 ];
 for (const [status, code] of statuses) {
   it(`says ${code} when the server answers ${status}`, async () => {
-    await withStore({}, { "/a.img": statusPage(status) }, async (origin, _asked, store) => {
+    await withStore({}, { "/a.img": statusPage(status) }, async ({ origin, store }) => {
       await expect(store.fetch(assetAt(`${origin}/a.img`), "lab", signal())).rejects.toMatchObject({ code });
     });
   });
 }
 
 it("gives up on a server that accepts and never answers", async () => {
-  await withStore({ stallMs: 150 }, { "/a.img": () => {} }, async (origin, _asked, store) => {
+  await withStore({ stallMs: 150 }, { "/a.img": () => {} }, async ({ origin, store }) => {
     await expect(store.describe(assetAt(`${origin}/a.img`), "lab", signal())).rejects.toMatchObject({
       code: "asset-unavailable",
     });
@@ -205,7 +188,7 @@ it("refuses metadata and link-local addresses, whatever the configuration, also 
   await withStore(
     { mirrors: [{ prefix: "https://m.example/", to: "http://[fd00:ec2::254]/" }] },
     pages,
-    async (origin, _asked, store) => {
+    async ({ origin, store }) => {
       for (const url of [
         "http://169.254.169.254/x.img",
         "http://[::ffff:169.254.1.1]/x.img",
@@ -221,14 +204,14 @@ it("refuses metadata and link-local addresses, whatever the configuration, also 
 
 it("refuses private addresses of manifests where told to, by name too, and lets mirrors use them", async () => {
   const pages = { "/a.img": filePage(Buffer.from("x")) };
-  await withStore({ denyPrivate: true }, pages, async (origin, asked, store) => {
+  await withStore({ denyPrivate: true }, pages, async ({ origin, asked, store }) => {
     const byName = origin.replace("127.0.0.1", "localhost");
     for (const url of [`${origin}/a.img`, `${byName}/a.img`]) {
       await expect(store.describe(assetAt(url), "lab", signal())).rejects.toMatchObject({ code: "asset-refused" });
     }
     expect(asked).toEqual([]);
     const mirrors = [{ prefix: "https://far.example/", to: `${origin}/` }];
-    await withStore({ denyPrivate: true, mirrors }, {}, async (_origin, _asked, mirrored) => {
+    await withStore({ denyPrivate: true, mirrors }, {}, async ({ store: mirrored }) => {
       expect(await mirrored.describe(assetAt("https://far.example/a.img"), "lab", signal())).toMatchObject({
         sizeBytes: 1,
       });
@@ -237,7 +220,7 @@ it("refuses private addresses of manifests where told to, by name too, and lets 
 });
 
 it("refuses http, file and other URLs in manifests unless http is allowed", async () => {
-  await withStore({ allowHttp: false }, {}, async (origin, asked, store) => {
+  await withStore({ allowHttp: false }, {}, async ({ origin, asked, store }) => {
     for (const url of [`${origin}/a.img`, "file:///etc/passwd", "ftp://images.example/a.img", "a.img"]) {
       await expect(store.describe(assetAt(url), "lab", signal())).rejects.toMatchObject({ code: "asset-refused" });
     }
@@ -246,7 +229,7 @@ it("refuses http, file and other URLs in manifests unless http is allowed", asyn
 });
 
 it("refuses what is larger than the limit before fetching it", async () => {
-  await withStore({ maxBytes: 10 }, { "/a.img": filePage(Buffer.alloc(11)) }, async (origin, asked, store) => {
+  await withStore({ maxBytes: 10 }, { "/a.img": filePage(Buffer.alloc(11)) }, async ({ origin, asked, store }) => {
     await expect(store.describe(assetAt(`${origin}/a.img`), "lab", signal())).rejects.toMatchObject({
       code: "asset-refused",
     });
@@ -293,7 +276,7 @@ it("never leaves the folder of a local mirror", async () => {
 });
 
 it("shows no credentials of a URL in its errors", async () => {
-  await withStore({}, { "/a.img": statusPage(403) }, async (origin, _asked, store) => {
+  await withStore({}, { "/a.img": statusPage(403) }, async ({ origin, store }) => {
     const url = `${origin.replace("//", "//user:planted-secret@")}/a.img?token=planted-secret`;
     const error: unknown = await store.describe(assetAt(url), "lab", signal()).catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({ code: "asset-refused" });

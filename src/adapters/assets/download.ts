@@ -1,97 +1,157 @@
-import { createHash, randomUUID } from "node:crypto";
-import { createWriteStream } from "node:fs";
-import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
-import { dirname, join } from "node:path";
-import { pipeline } from "node:stream/promises";
+import { mkdir } from "node:fs/promises";
+import { setTimeout as wait } from "node:timers/promises";
+import { backoffDelayMs } from "../../lib/backoff.ts";
+import { contentHash } from "../../lib/canonical-json.ts";
 import { WatcherError, messageOf } from "../../lib/errors.ts";
-import type { AssetFile } from "../../ports/asset-store.ts";
-import type { RemoteBody } from "./http-source.ts";
-import { type AssetSource, describeSource, refused } from "./mirror.ts";
+import type { CacheFiles } from "./cache-files.ts";
+import { makeRoom, type RoomOptions, withRoomLock } from "./cache-room.ts";
+import type { HttpSource, RemoteBody } from "./http-source.ts";
+import { type AssetSource, describeSource } from "./mirror.ts";
+import { PartialDownload } from "./partial-download.ts";
+import type { Progress } from "./progress.ts";
 
-const staleMs = 24 * 3_600_000;
-const suffix = ".part";
-
-/** The finished file when it is there with the right size. */
-export async function findCached(path: string, sizeBytes: number | undefined): Promise<AssetFile | undefined> {
-  const found = await stat(path).catch(() => undefined);
-  if (found === undefined || (sizeBytes !== undefined && found.size !== sizeBytes)) return undefined;
-  return { path, sizeBytes: found.size };
-}
+/** So often a download may break off within one call while each attempt brings something; then the caller comes back. */
+const mostBreaks = 5;
 
 export interface Download {
   readonly source: AssetSource;
-  readonly remote: RemoteBody;
-  readonly path: string;
-  readonly maxBytes: number | undefined;
+  readonly url: URL;
+  readonly sizeBytes: number;
+  /** Names the version of the source; the caller holds its lock. */
+  readonly key: string;
+  /** Whether an answer speaks of that version. */
+  readonly isSame: (remote: RemoteBody) => boolean;
   readonly signal: AbortSignal;
-  readonly progress: (doneBytes: number, totalBytes: number) => void;
+  /** Aborted together with `signal` when another process has taken the lock over: its files are not ours any more. */
+  readonly lost: AbortSignal;
+  readonly progress: Progress;
+}
+
+export interface DownloadTools extends RoomOptions {
+  readonly files: CacheFiles;
+  readonly http: HttpSource;
+  readonly backoffMs?: number;
+}
+
+/** The server has another content by now. */
+export class ContentChanged extends Error {
+  override readonly name = "ContentChanged";
+}
+
+class BrokenOff extends Error {
+  override readonly name = "BrokenOff";
 }
 
 /**
- * Streams into a file of its own beside the final one, checks it, and renames it into place: whoever looks sees a whole
- * file or none. Two processes may do this at once; the contents are the same, and the last rename wins.
+ * Fetches a content into a file beside the cache, going on where an earlier attempt broke off, and gives it to `keep` with
+ * the hash of every byte of it. What broke off is kept when it can go on, what is wrong is not.
  */
-export async function download(job: Download): Promise<AssetFile> {
-  await mkdir(dirname(job.path), { recursive: true });
-  const part = `${job.path}.${randomUUID()}${suffix}`;
+export async function download(
+  job: Download,
+  tools: DownloadTools,
+  keep: (path: string, sha256: string) => Promise<void>,
+): Promise<void> {
+  const part = await reserve(job, tools);
+  let useless = true;
   try {
-    const sizeBytes = await receive(job, part);
-    await rename(part, job.path);
-    return { path: job.path, sizeBytes };
+    const takenUp = (await part.takeUp(job.signal)) > 0;
+    let sha256 = await receiveAll(job, tools, part);
+    // The bytes of an earlier attempt may be to blame.
+    if (takenUp && !isRight(job.source, sha256)) {
+      await part.startOver(undefined);
+      sha256 = await receiveAll(job, tools, part);
+    }
+    requireHash(job.source, sha256);
+    await keep(part.path, sha256);
+    await part.forget();
+    useless = false;
+  } catch (error) {
+    useless = error instanceof ContentChanged || (error instanceof WatcherError && error.retry === "terminal");
+    if (job.lost.aborted) throw error;
+    if (!useless && part.validator !== undefined && part.doneBytes > 0) await part.sync().catch(() => {});
+    else useless = true;
+    throw error;
   } finally {
-    await rm(part, { force: true });
+    if (useless && !job.lost.aborted) await part.remove();
+    else await part.close();
   }
 }
 
-async function receive(job: Download, part: string): Promise<number> {
-  const { source, remote, signal } = job;
-  const hash = createHash("sha256");
-  let doneBytes = 0;
-  async function* watched(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-    for await (const chunk of chunks) {
-      hash.update(chunk);
-      doneBytes += chunk.length;
-      if (doneBytes > (job.maxBytes ?? Number.POSITIVE_INFINITY))
-        throw refused(source.asset, `it is larger than the limit of ${job.maxBytes} bytes`);
-      job.progress(doneBytes, remote.sizeBytes ?? doneBytes);
-      yield chunk;
+async function reserve(
+  { source, url, sizeBytes, key, signal }: Download,
+  tools: DownloadTools,
+): Promise<PartialDownload> {
+  const { files } = tools;
+  await mkdir(files.parts, { recursive: true });
+  return withRoomLock(files, signal, async () => {
+    await makeRoom(files, { source, key, sizeBytes }, tools);
+    return PartialDownload.open(files, key, { origin: contentHash(url.href), sizeBytes });
+  });
+}
+
+/** Tries again as long as every attempt brings something, and answers the hash of the whole. */
+async function receiveAll(job: Download, tools: DownloadTools, part: PartialDownload): Promise<string> {
+  const { source, signal } = job;
+  for (let breaks = 1; ; breaks += 1) {
+    const before = part.doneBytes;
+    try {
+      await receiveRest(job, tools, part);
+      return await part.finish();
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!(error instanceof BrokenOff)) throw error;
+      const goesOn = part.validator !== undefined && part.doneBytes > before;
+      if (!goesOn || breaks > mostBreaks)
+        throw new WatcherError(
+          "asset-unavailable",
+          `${describeSource(source)}: the download broke off (${error.message})`,
+          { cause: error },
+        );
+      await part.sync();
+      const pauseMs = backoffDelayMs(breaks, { baseMs: tools.backoffMs ?? 1_000, maxMs: 10_000, random: Math.random });
+      await wait(pauseMs, undefined, { signal }).catch(() => signal.throwIfAborted());
     }
   }
+}
+
+async function receiveRest(job: Download, tools: DownloadTools, part: PartialDownload): Promise<void> {
+  const { source, url, signal, progress } = job;
+  const { sizeBytes, validator, doneBytes: offset } = part;
+  if (offset === sizeBytes && offset > 0) return;
+  const from = offset > 0 && validator !== undefined ? { offset, sizeBytes, validator } : undefined;
+  const remote = await tools.http.open(source, url, signal, from);
   try {
-    await pipeline(remote.body, watched, createWriteStream(part), { signal });
+    if (!job.isSame(remote) || (remote.sizeBytes ?? sizeBytes) !== sizeBytes) throw new ContentChanged();
+    if (remote.offset === 0) await part.startOver(remote.validator);
+    for await (const chunk of received(remote.body)) {
+      if (part.doneBytes + chunk.length > sizeBytes) throw new BrokenOff(`more than ${sizeBytes} bytes came`);
+      await part.write(chunk);
+      progress(part.doneBytes, sizeBytes);
+    }
+  } finally {
+    remote.body.on("error", () => {}).destroy();
+  }
+  if (part.doneBytes !== sizeBytes) throw new BrokenOff(`${part.doneBytes} bytes came instead of ${sizeBytes}`);
+}
+
+/** Trouble on the way is told apart from trouble with the disk. */
+async function* received(body: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  try {
+    yield* body;
   } catch (error) {
-    signal.throwIfAborted();
-    if (error instanceof WatcherError) throw error;
-    throw new WatcherError(
-      "asset-unavailable",
-      `${describeSource(source)}: the download broke off (${messageOf(error)})`,
-      { cause: error },
-    );
+    throw new BrokenOff(messageOf(error), { cause: error });
   }
-  if (remote.sizeBytes !== undefined && remote.sizeBytes !== doneBytes) {
-    throw new WatcherError(
-      "asset-unavailable",
-      `${describeSource(source)}: ${doneBytes} bytes came instead of ${remote.sizeBytes}`,
-    );
-  }
-  requireHash(source, hash.digest("hex"));
-  return doneBytes;
+}
+
+function isRight(source: AssetSource, sha256: string): boolean {
+  return source.sha256 === undefined || source.sha256 === sha256;
 }
 
 export function requireHash(source: AssetSource, sha256: string): void {
-  if (source.sha256 === undefined || source.sha256 === sha256) return;
+  if (isRight(source, sha256)) return;
+  const says = source.checksumFile === undefined ? "its URL says" : "its checksum file says";
   throw new WatcherError(
     "asset-corrupt",
-    `${describeSource(source)}: its sha256 is ${sha256}, not ${source.sha256} as its URL says`,
+    `${describeSource(source)}: its sha256 is ${sha256}, not ${source.sha256} as ${says}`,
   );
-}
-
-/** Removes what crashed downloads left behind; young files may belong to a download under way in another process. */
-export async function removeStaleParts(folder: string, nowMs: number): Promise<void> {
-  const names = await readdir(folder).catch(() => []);
-  for (const name of names.filter((entry) => entry.endsWith(suffix))) {
-    const path = join(folder, name);
-    const found = await stat(path).catch(() => undefined);
-    if (found !== undefined && nowMs - found.mtimeMs > staleMs) await rm(path, { force: true });
-  }
 }

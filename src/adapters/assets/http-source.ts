@@ -1,8 +1,7 @@
-import { readFile } from "node:fs/promises";
-import { rootCertificates } from "node:tls";
-import { Agent, type Dispatcher, ProxyAgent } from "undici";
+import type { Dispatcher } from "undici";
 import { WatcherError, messageOf } from "../../lib/errors.ts";
-import { ForbiddenAddress, forbiddenAddress, guardedLookup } from "./address-guard.ts";
+import { ForbiddenAddress, forbiddenAddress } from "./address-guard.ts";
+import { openDispatchers } from "./dispatchers.ts";
 import { type AssetSource, describeSource, plainUrl, refused } from "./mirror.ts";
 import type { AssetStoreOptions } from "./options.ts";
 
@@ -13,10 +12,21 @@ export interface RemoteFacts {
   readonly sizeBytes: number | undefined;
   readonly etag: string | undefined;
   readonly lastModified: string | undefined;
+  /** What `If-Range` takes to mean exactly this content; undefined when nothing is strict enough. */
+  readonly validator: string | undefined;
 }
 
 export interface RemoteBody extends RemoteFacts {
+  /** Where in the content the body begins. */
+  readonly offset: number;
   readonly body: Dispatcher.ResponseData["body"];
+}
+
+/** Where a download broke off, and of which content. */
+export interface ResumePoint {
+  readonly offset: number;
+  readonly sizeBytes: number;
+  readonly validator: string;
 }
 
 /** Reads assets over HTTP(S). Follows a few redirects, each checked like the first address. */
@@ -42,11 +52,41 @@ export class HttpSource {
     return factsOf(ranged);
   }
 
-  async open(source: AssetSource, url: URL, signal: AbortSignal): Promise<RemoteBody> {
+  /** The content, or what follows of it when the server still has the one `from` speaks of; the whole of it otherwise. */
+  async open(source: AssetSource, url: URL, signal: AbortSignal, from?: ResumePoint): Promise<RemoteBody> {
+    if (from !== undefined) {
+      const headers = { range: `bytes=${from.offset}-`, "if-range": from.validator };
+      const answer = await this.#request(source, url, "GET", headers, signal);
+      if (answer.statusCode === 200) return { ...factsOf(answer), offset: 0, body: answer.body };
+      if (answer.statusCode === 206 && startOf(answer) === from.offset && agrees(answer, from))
+        return { ...factsOf(answer), offset: from.offset, body: answer.body };
+      answer.body.on("error", () => {}).destroy();
+    }
     const answer = await this.#request(source, url, "GET", {}, signal);
-    if (answer.statusCode === 200) return { ...factsOf(answer), body: answer.body };
+    if (answer.statusCode === 200) return { ...factsOf(answer), offset: 0, body: answer.body };
     await answer.body.dump();
     throw this.#failed(source, answer.statusCode);
+  }
+
+  /** A small text. Throws `asset-refused` when it has more than `maxBytes`. */
+  async readText(source: AssetSource, url: URL, maxBytes: number, signal: AbortSignal): Promise<string> {
+    // A server that sends a byte now and then must not hold us for ever.
+    const limited = AbortSignal.any([signal, AbortSignal.timeout(this.#options.stallMs ?? 60_000)]);
+    const { body, sizeBytes } = await this.open(source, url, limited);
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    try {
+      for await (const chunk of body as AsyncIterable<Buffer>) {
+        chunks.push(chunk);
+        bytes += chunk.length;
+        if (Math.max(bytes, sizeBytes ?? 0) > maxBytes)
+          throw refused(source.asset, `${plainUrl(source.asset.url)} is larger than ${maxBytes} bytes`);
+      }
+    } catch (error) {
+      signal.throwIfAborted();
+      throw error instanceof WatcherError ? error : this.#broken(source, url, error);
+    }
+    return Buffer.concat(chunks).toString("utf8");
   }
 
   async #request(
@@ -135,20 +175,6 @@ export class HttpSource {
   }
 }
 
-/** One set of connections per rule on private addresses, so that a guarded request never rides on an unguarded socket. */
-async function openDispatchers(options: AssetStoreOptions): Promise<ReadonlyMap<boolean, Dispatcher>> {
-  const ca = options.caFile === undefined ? {} : { ca: [...rootCertificates, await readFile(options.caFile, "utf8")] };
-  const limits = { headersTimeout: options.stallMs ?? 60_000, bodyTimeout: options.stallMs ?? 60_000 };
-  const open = (denyPrivate: boolean): Dispatcher => {
-    if (options.proxy !== undefined) return new ProxyAgent({ uri: options.proxy, requestTls: ca, ...limits });
-    return new Agent({
-      ...limits,
-      connect: { timeout: options.connectMs ?? 10_000, lookup: guardedLookup(denyPrivate), ...ca },
-    });
-  };
-  return new Map([false, true].map((denyPrivate) => [denyPrivate, open(denyPrivate)]));
-}
-
 function authorization(url: URL): Readonly<Record<string, string>> {
   if (url.username === "") return {};
   const pair = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
@@ -160,7 +186,33 @@ function factsOf(answer: Dispatcher.ResponseData): RemoteFacts {
     const value = answer.headers[name];
     return typeof value === "string" ? value : undefined;
   };
-  return { sizeBytes: sizeOf(answer.statusCode, header), etag: header("etag"), lastModified: header("last-modified") };
+  return {
+    sizeBytes: sizeOf(answer.statusCode, header),
+    etag: header("etag"),
+    lastModified: header("last-modified"),
+    validator: validatorOf(header),
+  };
+}
+
+/** A strong ETag; a date only when it was no longer news, as a file may change twice within a second (RFC 9110, 8.8.2.2). */
+function validatorOf(header: (name: string) => string | undefined): string | undefined {
+  const etag = header("etag");
+  if (etag?.startsWith('"') === true) return etag;
+  const lastModified = header("last-modified");
+  const ageMs = Date.parse(header("date") ?? "") - Date.parse(lastModified ?? "");
+  return ageMs >= 1_000 ? lastModified : undefined;
+}
+
+function startOf(answer: Dispatcher.ResponseData): number | undefined {
+  const text = /^bytes (\d+)-/.exec(String(answer.headers["content-range"] ?? ""))?.[1];
+  return text === undefined ? undefined : Number(text);
+}
+
+/** Some servers answer with a part whatever `If-Range` says. */
+function agrees(answer: Dispatcher.ResponseData, from: ResumePoint): boolean {
+  const { sizeBytes, etag, lastModified } = factsOf(answer);
+  const same = from.validator.startsWith('"') ? (etag ?? from.validator) : (lastModified ?? from.validator);
+  return sizeBytes === from.sizeBytes && same === from.validator;
 }
 
 function sizeOf(status: number, header: (name: string) => string | undefined): number | undefined {

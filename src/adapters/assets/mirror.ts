@@ -2,6 +2,7 @@ import { isAbsolute, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { WatcherError } from "../../lib/errors.ts";
 import type { DesiredAsset } from "../../fleet/desired-state.ts";
+import { readChecksum } from "../../manifest/asset-url.ts";
 import type { AssetMirror, AssetStoreOptions } from "./options.ts";
 
 /** Where an asset really comes from for one cluster. */
@@ -10,17 +11,22 @@ export interface AssetSource {
   readonly place:
     | { readonly kind: "file"; readonly path: string; readonly folder: string }
     | { readonly kind: "http"; readonly url: URL };
-  /** Expected content, from `#sha256=` of the manifest's URL. */
+  /** Expected content, from `#sha256=` of the manifest's URL or the checksum file it names. */
   readonly sha256: string | undefined;
+  /** URL of the checksum file that says what `sha256` has to be. */
+  readonly checksumFile: string | undefined;
   readonly mirror: AssetMirror | undefined;
 }
 
 /** Applies the mirrors: those of the cluster before those of all, the longest prefix first. Throws `asset-refused`. */
 export function locateAsset(asset: DesiredAsset, cluster: string, options: AssetStoreOptions): AssetSource {
-  const [address = "", fragment = ""] = asset.url.split("#", 2);
-  const sha256 = parseFragment(asset, fragment);
+  const [address = ""] = asset.url.split("#", 1);
+  const checksum = readChecksum(asset.url);
+  if (checksum.kind === "fault") throw refused(asset, `${checksum.message} (${checksum.hint})`);
+  const sha256 = checksum.kind === "sha256" ? checksum.sha256 : undefined;
+  const checksumFile = checksum.kind === "file" ? checksum.url : undefined;
   const mirror = chooseMirror(address, cluster, options.mirrors);
-  const rest = { asset, sha256, mirror };
+  const rest = { asset, sha256, checksumFile, mirror };
   if (mirror === undefined) return { ...rest, place: { kind: "http", url: manifestUrl(asset, address, options) } };
   const tail = address.slice(mirror.prefix.length);
   if (mirror.to.startsWith("file:")) return { ...rest, place: { kind: "file", ...pathWithin(asset, mirror.to, tail) } };
@@ -34,13 +40,6 @@ function chooseMirror(address: string, cluster: string, mirrors: readonly AssetM
       (a, b) =>
         Number(b.clusters !== undefined) - Number(a.clusters !== undefined) || b.prefix.length - a.prefix.length,
     )[0];
-}
-
-function parseFragment(asset: DesiredAsset, fragment: string): string | undefined {
-  if (fragment === "") return undefined;
-  const match = /^sha256[=:]([0-9a-f]{64})$/i.exec(fragment);
-  if (match?.[1] === undefined) throw refused(asset, "what follows # in its URL must be sha256= and 64 hex digits");
-  return match[1].toLowerCase();
 }
 
 function manifestUrl(asset: DesiredAsset, address: string, options: AssetStoreOptions): URL {
