@@ -45,7 +45,7 @@ export interface World extends Pick<Engine, "config" | "hypervisor" | "repositor
 export function composeWorld(options: ComposeOptions): World {
   let { config } = options;
   const { log } = options;
-  const assets = openOnce((_name, settings: Config["assets"]) => openAssets(settings, config.dataDir));
+  const assets = openOnce((_name, settings: Config["assets"]) => openAssets(settings, config.dataDir, log));
   const clusters = openOnce(async (_name, settings: { readonly cluster: ClusterConfig; readonly instance: string }) =>
     openCluster(settings.cluster, settings.instance, await assets.get("assets", config.assets), log),
   );
@@ -118,8 +118,20 @@ function toEngine(options: ComposeOptions, { store, queue, world, handles }: Par
   };
 }
 
-async function openAssets(settings: Config["assets"], dataDir: string): Promise<AssetStore & AsyncDisposable> {
-  return openAssetStore({ ...settings, cacheDir: join(dataDir, "assets") });
+async function openAssets(
+  settings: Config["assets"],
+  dataDir: string,
+  log: Log,
+): Promise<AssetStore & AsyncDisposable> {
+  const { allowPrivate, maxAssetBytes, cache, ...rest } = settings;
+  return openAssetStore({
+    ...rest,
+    cacheDir: join(dataDir, "assets"),
+    denyPrivate: !allowPrivate,
+    maxBytes: maxAssetBytes,
+    cacheMaxBytes: cache.maxBytes,
+    log,
+  });
 }
 
 async function openCluster(

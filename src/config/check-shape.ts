@@ -47,6 +47,7 @@ function article(type: string): string {
     string: "text (put it in quotes)",
     integer: "a whole number",
     boolean: "true or false",
+    "string,integer": "a size such as 50 GiB",
   };
   return words[type] ?? type;
 }

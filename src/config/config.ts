@@ -95,6 +95,12 @@ export interface AssetsConfig {
   readonly allowHttp: boolean;
   readonly caFile: string | undefined;
   readonly proxy: string | undefined;
+  /** Whether URLs of manifests may lead to private addresses. Link-local and metadata addresses never may. */
+  readonly allowPrivate: boolean;
+  /** Largest asset accepted, in bytes; undefined for any. */
+  readonly maxAssetBytes: number | undefined;
+  /** What downloads may take on disk together, in bytes. */
+  readonly cache: { readonly maxBytes: number };
 }
 
 /** URLs beginning with `prefix` are fetched from `to` (a `file://` folder or another URL), on the named clusters or everywhere. */

@@ -48,6 +48,19 @@ describe("defaults", () => {
       clusters: [],
     });
   });
+  it("limits what downloads may take", () => {
+    expect(good(smallest).assets).toMatchObject({
+      allowPrivate: true,
+      maxAssetBytes: undefined,
+      cache: { maxBytes: 50 * 2 ** 30 },
+    });
+    const assets = "assets: { allowPrivate: false, maxAssetSize: 20 GB, cache: { maxSize: 100GiB } }\n";
+    expect(good(assets + smallest).assets).toMatchObject({
+      allowPrivate: false,
+      maxAssetBytes: 20e9,
+      cache: { maxBytes: 100 * 2 ** 30 },
+    });
+  });
   it("puts a named instance into the status contexts", () => {
     expect(good(`instance: edge\n${smallest}`).statusPrefix).toBe("kraken-gitops/edge");
     expect(good(`instance: edge\nstatusPrefix: ci\n${smallest}`).statusPrefix).toBe("ci");
@@ -129,6 +142,9 @@ describe("problems", () => {
       "repositories: []\nclusters: [{ name: a/b, libvirt: { uri: x } }]",
       /letters, digits/,
     ],
+    ["a size without a clear unit", `assets: { cache: { maxSize: 50G } }\n${smallest}`, /maxSize: .*50 GiB \(2\^30\)/],
+    ["a size of nothing", `assets: { maxAssetSize: 0 }\n${smallest}`, /maxAssetSize: must be more than nothing/],
+    ["a size that is none", `assets: { maxAssetSize: true }\n${smallest}`, /maxAssetSize: must be a size such as/],
     ["an ssh key for HTTPS", `${repository}, auth: { sshKeyFile: k } }]\n${lab}`, /ssh URL only/],
     [
       "a VLAN for libvirt",

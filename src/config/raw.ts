@@ -15,6 +15,9 @@ export interface RawConfig {
     readonly allowHttp?: boolean;
     readonly caFile?: string;
     readonly proxy?: string;
+    readonly allowPrivate?: boolean;
+    readonly maxAssetSize?: string | number;
+    readonly cache?: { readonly maxSize?: string | number };
   };
   readonly workers?: { readonly concurrency?: number; readonly perCluster?: number };
   readonly log?: {

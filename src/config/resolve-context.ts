@@ -1,5 +1,6 @@
 import { fileURLToPath } from "node:url";
 import path from "node:path";
+import { parseBytes } from "../manifest/quantity.ts";
 import type { ConfigPath, Finding } from "./config-problem.ts";
 import type { SecretReference } from "./config.ts";
 import { secretInEnvironment, secretInFile } from "./secrets.ts";
@@ -69,6 +70,15 @@ export class ResolveContext {
     else if (url.password !== "" || (url.username !== "" && url.protocol.startsWith("http"))) {
       this.problem(at, "must not hold credentials: secrets are given by reference (a file or an environment variable)");
     } else return url;
+    return undefined;
+  }
+
+  /** Bytes from a size as people write it; undefined when there is none, or after telling what is wrong. */
+  size(value: number | string | undefined, at: ConfigPath): number | undefined {
+    if (value === undefined) return undefined;
+    const bytes = parseBytes(value);
+    if (typeof bytes === "number" && bytes > 0) return bytes;
+    this.problem(at, typeof bytes === "number" ? "must be more than nothing" : `${bytes.message} (${bytes.hint})`);
     return undefined;
   }
 

@@ -5,6 +5,7 @@ import type { ResolveContext } from "./resolve-context.ts";
 import { resolveRepository } from "./resolve-repository.ts";
 
 const defaultInstance = "kraken-gitops";
+const defaultCacheBytes = 50 * 2 ** 30;
 
 /** Fills in defaults, makes paths absolute and checks what a schema cannot. What is wrong is collected in the context. */
 export function resolveConfig(raw: RawConfig, context: ResolveContext): Config {
@@ -61,5 +62,8 @@ function resolveAssets(
     allowHttp: raw.allowHttp ?? false,
     caFile: context.file(raw.caFile),
     proxy: context.optionalUrl(raw.proxy, ["assets", "proxy"], ["http:", "https:"]),
+    allowPrivate: raw.allowPrivate ?? true,
+    maxAssetBytes: context.size(raw.maxAssetSize, ["assets", "maxAssetSize"]),
+    cache: { maxBytes: context.size(raw.cache?.maxSize, ["assets", "cache", "maxSize"]) ?? defaultCacheBytes },
   };
 }
