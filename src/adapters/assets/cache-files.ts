@@ -77,6 +77,10 @@ export async function listFiles(folder: string): Promise<FoundFile[]> {
   return files;
 }
 
+export function isDiskFull(error: unknown): boolean {
+  return error instanceof Error && "code" in error && (error.code === "ENOSPC" || error.code === "EDQUOT");
+}
+
 /** undefined for a file that is not there; anything else is trouble. */
 export function absent(error: unknown): undefined {
   if (error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR"))

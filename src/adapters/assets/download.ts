@@ -3,7 +3,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { backoffDelayMs } from "../../lib/backoff.ts";
 import { contentHash } from "../../lib/canonical-json.ts";
 import { WatcherError, messageOf } from "../../lib/errors.ts";
-import type { CacheFiles } from "./cache-files.ts";
+import { type CacheFiles, isDiskFull } from "./cache-files.ts";
 import { makeRoom, type RoomOptions, withRoomLock } from "./cache-room.ts";
 import type { HttpSource, RemoteBody } from "./http-source.ts";
 import { type AssetSource, describeSource } from "./mirror.ts";
@@ -52,7 +52,6 @@ export async function download(
   keep: (path: string, sha256: string) => Promise<void>,
 ): Promise<void> {
   const part = await reserve(job, tools);
-  let useless = true;
   try {
     const takenUp = (await part.takeUp(job.signal)) > 0;
     let sha256 = await receiveAll(job, tools, part);
@@ -64,17 +63,20 @@ export async function download(
     requireHash(job.source, sha256);
     await keep(part.path, sha256);
     await part.forget();
-    useless = false;
   } catch (error) {
-    useless = error instanceof ContentChanged || (error instanceof WatcherError && error.retry === "terminal");
-    if (job.lost.aborted) throw error;
-    if (!useless && part.validator !== undefined && part.doneBytes > 0) await part.sync().catch(() => {});
-    else useless = true;
+    // Its new owner's files by now.
+    if (!job.lost.aborted) await leave(part, error);
     throw error;
   } finally {
-    if (useless && !job.lost.aborted) await part.remove();
-    else await part.close();
+    await part.close();
   }
+}
+
+/** Keeps what a later attempt can go on with. A full disk is not kept full: Redis and git need it as well. */
+async function leave(part: PartialDownload, error: unknown): Promise<void> {
+  const wrong = error instanceof ContentChanged || (error instanceof WatcherError && error.retry === "terminal");
+  if (wrong || isDiskFull(error) || !part.canGoOn) await part.remove();
+  else await part.sync().catch(() => {});
 }
 
 async function reserve(

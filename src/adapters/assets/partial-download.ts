@@ -74,6 +74,11 @@ export class PartialDownload {
     return this.#doneBytes;
   }
 
+  /** Whether a later attempt has something to go on with. */
+  get canGoOn(): boolean {
+    return this.#facts.validator !== undefined && Math.max(this.#doneBytes, this.#facts.safeBytes) > 0;
+  }
+
   get validator(): string | undefined {
     return this.#facts.validator;
   }
@@ -115,7 +120,8 @@ export class PartialDownload {
 
   /** Makes what was written last. */
   async sync(): Promise<void> {
-    await this.#handle?.datasync();
+    if (this.#handle === undefined) return;
+    await this.#handle.datasync();
     this.#facts = { ...this.#facts, safeBytes: this.#doneBytes };
     await this.#save();
   }

@@ -4,7 +4,7 @@ import { WatcherError, messageOf } from "../../lib/errors.ts";
 import { SharedWork } from "../../lib/shared-work.ts";
 import type { AssetFile } from "../../ports/asset-store.ts";
 import { withFileLock } from "../file-lock.ts";
-import { absent, type CacheFiles, cacheFilesIn } from "./cache-files.ts";
+import { absent, type CacheFiles, cacheFilesIn, isDiskFull } from "./cache-files.ts";
 import { ContentCache } from "./content-cache.ts";
 import { ContentChanged, type Download, type DownloadTools, download } from "./download.ts";
 import type { HttpSource } from "./http-source.ts";
@@ -100,8 +100,7 @@ export class RemoteContents {
   }
 
   #trouble(source: AssetSource, cause: unknown): WatcherError {
-    const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
-    const full = code === "ENOSPC" || code === "EDQUOT";
+    const full = isDiskFull(cause);
     const where = full ? `the disk of ${this.#files.folder} is full; make room there` : messageOf(cause);
     return new WatcherError(full ? "asset-no-room" : "asset-unavailable", `${describeSource(source)}: ${where}`, {
       cause,
