@@ -3,6 +3,7 @@ import { callsWithoutChanges } from "./calls-without-changes.ts";
 import { coldPlan } from "./cold-plan.ts";
 import { engineOverhead } from "./engine-overhead.ts";
 import { idleMemory } from "./idle-memory.ts";
+import { largeAsset } from "./large-asset.ts";
 import { manyCreates } from "./many-creates.ts";
 import { planLargeFleet } from "./plan-large-fleet.ts";
 import { planOneChange } from "./plan-one-change.ts";
@@ -16,4 +17,5 @@ export const rows: readonly BenchRow[] = [
   manyCreates,
   callsWithoutChanges,
   idleMemory,
+  largeAsset,
 ];
