@@ -1,6 +1,7 @@
 import { advanceSync } from "./advance-sync.ts";
 import { createCourier } from "./deliver-outbox.ts";
 import type { Engine } from "./engine.ts";
+import { startRemovingSnapshots } from "./remove-expired-snapshots.ts";
 import { runOperationJob } from "./run-operation.ts";
 import { watchRepository } from "./watch-repository.ts";
 
@@ -9,7 +10,7 @@ const graceMs = 20_000;
 /** How often the list of repositories is compared with the configuration. */
 const rosterMs = 1_000;
 
-/** Watches every configured repository, following the configuration, until disposed. */
+/** Watches every configured repository, following the configuration, and removes expired snapshots, until disposed. */
 export function startWatching(engine: Engine): AsyncDisposable {
   const stop = new AbortController();
   const watchers = new Map<string, { readonly controller: AbortController; readonly ended: Promise<void> }>();
@@ -35,9 +36,11 @@ export function startWatching(engine: Engine): AsyncDisposable {
   }
 
   const roster = followRoster();
+  const removing = startRemovingSnapshots(engine);
   return {
     async [Symbol.asyncDispose]() {
       stop.abort();
+      await removing[Symbol.asyncDispose]();
       await roster;
       await Promise.all([...watchers.values()].map((watcher) => watcher.ended));
     },

@@ -91,8 +91,8 @@ describe("nextRound", () => {
     const step = nextRound(
       pass(operations()),
       outcomes(
-        [first, { ...done, snapshot: "one" } as OperationOutcome],
-        [second, { ...failed, snapshot: "two" } as OperationOutcome],
+        [first, { ...done, snapshot: "one" }],
+        [second, { ...failed, snapshot: "two" }],
       ),
       { operations: [], conflicts: [] },
       free,

@@ -183,7 +183,7 @@ export class World implements AsyncDisposable {
   }
 
   /** A call of the cluster's own API, past the product. */
-  async hypercore(method: "GET" | "POST", path: string, body?: unknown, cluster = "lab"): Promise<unknown> {
+  async hypercore(method: "GET" | "POST" | "PATCH", path: string, body?: unknown, cluster = "lab"): Promise<unknown> {
     const headers = {
       authorization: `Basic ${Buffer.from("admin:admin").toString("base64")}`,
       "content-type": "application/json",
