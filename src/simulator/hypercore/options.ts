@@ -1,4 +1,5 @@
 import { randomInt } from "node:crypto";
+import type { Exchange } from "./exchange.ts";
 
 /** How one simulated cluster behaves. Every member has a default; where HyperCore's answer is not known, the default is the harder one. */
 export interface HypercoreSimulatorOptions {
@@ -78,9 +79,11 @@ export interface HypercoreSimulatorOptions {
   readonly rememberedTasks?: number;
   /** Requests remembered for `GET /_simulator/calls`. Default 1000. */
   readonly rememberedCalls?: number;
+  /** Called with every exchange of the API right before its answer leaves. For tests in the same process. */
+  readonly observe?: (exchange: Exchange) => void;
 }
 
-type Optional = "certificateFile" | "stateFile" | "ignoreShutdown" | "guestAddress" | "storageBytes";
+type Optional = "certificateFile" | "stateFile" | "ignoreShutdown" | "guestAddress" | "storageBytes" | "observe";
 
 /** The options with every default filled in. */
 export type SimulatorSettings = Required<Omit<HypercoreSimulatorOptions, Optional>> &

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from "node:http";
+import type { Intake } from "./exchange.ts";
 import { badRequest } from "./refusal.ts";
 import type { ClusterState } from "./state.ts";
 import type { TaskBoard, TaskContext } from "./tasks.ts";
@@ -18,6 +19,8 @@ export interface ApiRequest {
   /** The parsed body; undefined for streaming routes and for methods without one. */
   readonly body: unknown;
   readonly message: IncomingMessage;
+  /** Where routes that read the body themselves note how much of it came. */
+  readonly intake: Intake;
   /** A fault wants the connection cut as soon as an upload has begun. */
   readonly cutsUpload: boolean;
   readonly context: TaskContext;

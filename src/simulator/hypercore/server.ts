@@ -3,8 +3,10 @@ import { createServer as createTlsServer } from "node:https";
 import { setTimeout as delay } from "node:timers/promises";
 import { invalidSession, unauthorized } from "./auth.ts";
 import { type Controls, control } from "./control.ts";
+import type { Intake } from "./exchange.ts";
 import { type FaultRule, taskFaultOf } from "./faults.ts";
 import { versionAtLeast } from "./options.ts";
+import { deliver, type Outcome, toExchange } from "./outcome.ts";
 import { badGatewayPage, badRequest, notFoundPage, notNow, Refusal } from "./refusal.ts";
 import { checkQuery, json, matchRoute, type Reply, type Route } from "./route.ts";
 import { clusterRoutes } from "./routes/cluster.ts";
@@ -51,14 +53,26 @@ async function answer(
   message: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
+  const url = toUrl(message.url ?? "/");
+  const intake: Intake = { body: undefined, bytes: undefined };
+  const isControl = url.pathname.startsWith(controlBase);
+  let outcome: Outcome;
   try {
-    const url = new URL(message.url ?? "/", "http://node.invalid");
-    if (url.pathname.startsWith(controlBase)) write(response, await answerControl(controls, message, url), message);
-    else await answerApi(controls, place, message, response, url);
+    outcome = isControl
+      ? { deliver: "whole", reply: await answerControl(controls, message, url) }
+      : await answerApi(controls, place, message, response, url, intake);
   } catch (error) {
-    if (response.destroyed || message.errored !== null) return;
-    write(response, replyFor(controls, error), message);
+    const gone = response.destroyed || message.errored !== null;
+    outcome = gone ? { deliver: "cut" } : { deliver: "whole", reply: replyFor(controls, error) };
   }
+  if (!isControl) controls.state.settings.observe?.(toExchange(place.index, message, url, intake, outcome));
+  deliver(outcome, message, response);
+}
+
+/** What is no address at all is asked for in vain, like any other unknown path. */
+function toUrl(path: string): URL {
+  const origin = "http://node.invalid";
+  return new URL(URL.canParse(path, origin) ? path : "/", origin);
 }
 
 async function answerControl(controls: Controls, message: IncomingMessage, url: URL): Promise<Reply> {
@@ -76,38 +90,36 @@ async function answerApi(
   message: IncomingMessage,
   response: ServerResponse,
   url: URL,
-): Promise<void> {
+  intake: Intake,
+): Promise<Outcome> {
   const { nodes, calls, faults, state } = controls;
   const health = nodes.healthOf(place.index);
   const call = calls.record(place.index, message.method ?? "", url.pathname);
-  if (health === "down") return reset(message);
-  if (health === "hang") return;
+  if (health === "down") return { deliver: "cut" };
+  if (health === "hang") return { deliver: "never" };
   if (health === "bad-gateway" || nodes.stumbles(state.random)) throw badGatewayPage();
   response.once("finish", () => {
     call.status = response.statusCode;
   });
   const striking = faults.strike(message.method ?? "", url.pathname, place.index);
-  if (await interrupt(striking, message)) return;
-  const reply = await dispatch(controls, place, message, url, striking);
+  const interrupted = await interrupt(striking);
+  if (interrupted !== undefined) return interrupted;
+  const reply = await dispatch(controls, place, message, url, striking, intake);
   state.store.flush();
-  if (has(striking, "drop-after")) return reset(message);
-  if (has(striking, "truncate")) return truncate(response, reply);
-  write(response, reply, message);
+  if (has(striking, "drop-after")) return { deliver: "cut", reply };
+  return { deliver: has(striking, "truncate") ? "half" : "whole", reply };
 }
 
-/** Faults that strike before anything is done. True when there is nothing more to answer. */
-async function interrupt(striking: readonly FaultRule[], message: IncomingMessage): Promise<boolean> {
+/** Faults that strike before anything is done: how it ends, or undefined to go on. */
+async function interrupt(striking: readonly FaultRule[]): Promise<Outcome | undefined> {
   for (const { kind, ms } of striking) if (kind === "latency") await delay(ms ?? 1000, undefined, { ref: false });
-  if (has(striking, "hang")) return true;
-  if (has(striking, "refuse-connection") || has(striking, "drop-before")) {
-    reset(message);
-    return true;
-  }
+  if (has(striking, "hang")) return { deliver: "never" };
+  if (has(striking, "refuse-connection") || has(striking, "drop-before")) return { deliver: "cut" };
   if (has(striking, "html502")) throw badGatewayPage();
   if (has(striking, "error500")) throw notNow();
   if (has(striking, "unauthorized")) throw unauthorized();
   if (has(striking, "invalid-session")) throw invalidSession();
-  return false;
+  return undefined;
 }
 
 async function dispatch(
@@ -116,18 +128,19 @@ async function dispatch(
   message: IncomingMessage,
   url: URL,
   striking: readonly FaultRule[],
+  intake: Intake,
 ): Promise<Reply> {
   const { state, tasks, nodes, doorkeeper } = controls;
   if (url.pathname === "/update/update_status.json") return updateStatus(nodes.statusDocument());
   if (!url.pathname.startsWith(base)) throw notFoundPage();
   const path = url.pathname.slice(base.length).replace(/\/$/, "");
   const method = message.method ?? "";
-  if (method === "POST" && path === "login") return doorkeeper.login(await readJson(message), place.index);
+  if (method === "POST" && path === "login") return doorkeeper.login(await readJson(message, intake), place.index);
   const sessionID = doorkeeper.authenticate(message, place.index);
   if (method === "POST" && path === "logout") return doorkeeper.logout(message);
   const { route, params } = matchRoute(routes, method, path) ?? refuseUnknown();
   checkQuery(route, url.searchParams);
-  const body = route.streams === true ? undefined : await readJson(message);
+  const body = route.streams === true ? undefined : await readJson(message, intake);
   const nodeUUID = state.facts.nodeUUIDs[place.index] ?? "";
   return route.handle({
     state,
@@ -139,6 +152,7 @@ async function dispatch(
     query: url.searchParams,
     body,
     message,
+    intake,
     cutsUpload: has(striking, "drop-upload"),
     context: { sessionID, nodeUUID, fault: taskFaultOf(striking) },
   });
@@ -152,7 +166,7 @@ function updateStatus(document: object | undefined): Reply {
   return document === undefined ? refuseUnknown() : json(JSON.stringify(document));
 }
 
-async function readJson(message: IncomingMessage): Promise<unknown> {
+async function readJson(message: IncomingMessage, intake?: Intake): Promise<unknown> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of message as AsyncIterable<Buffer>) {
@@ -160,9 +174,12 @@ async function readJson(message: IncomingMessage): Promise<unknown> {
     if (bytes > bodyLimitBytes) throw new Refusal(413, "413 Request Entity Too Large", true);
     chunks.push(chunk);
   }
+  if (intake !== undefined) intake.bytes = bytes;
   if (bytes === 0) return undefined;
   try {
-    return JSON.parse(Buffer.concat(chunks).toString("utf8")) as unknown;
+    const body = JSON.parse(Buffer.concat(chunks).toString("utf8")) as unknown;
+    if (intake !== undefined) intake.body = body;
+    return body;
   } catch {
     throw badRequest("The body is not JSON");
   }
@@ -181,25 +198,6 @@ function replyFor(controls: Controls, error: unknown): Reply {
 
 function htmlPage(title: string): string {
   return `<html>\r\n<head><title>${title}</title></head>\r\n<body><center><h1>${title}</h1></center></body>\r\n</html>\r\n`;
-}
-
-/** A body nobody has read is drained, so that the client gets to see the answer. */
-function write(response: ServerResponse, reply: Reply, message: IncomingMessage): void {
-  message.resume();
-  const body = Buffer.from(reply.body);
-  const headers = { "content-type": reply.type, "content-length": body.length, ...reply.headers };
-  response.writeHead(reply.status, headers).end(body);
-}
-
-/** Announces the whole answer and cuts the connection in its middle. */
-function truncate(response: ServerResponse, reply: Reply): void {
-  const body = Buffer.from(reply.body);
-  response.writeHead(reply.status, { "content-type": reply.type, "content-length": body.length });
-  response.write(body.subarray(0, Math.floor(body.length / 2)), () => response.destroy());
-}
-
-function reset(message: IncomingMessage): void {
-  message.socket.destroy();
 }
 
 function has(striking: readonly FaultRule[], kind: FaultRule["kind"]): boolean {

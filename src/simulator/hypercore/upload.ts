@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import type { IncomingMessage } from "node:http";
+import type { Intake } from "./exchange.ts";
 import { badRequest } from "./refusal.ts";
 
 export interface Received {
@@ -21,7 +22,7 @@ export function announcedLength(message: IncomingMessage): number {
 }
 
 /** Reads a raw body to its end without keeping it. Rejects when the connection breaks off. */
-export async function receive(message: IncomingMessage): Promise<Received> {
+export async function receive(message: IncomingMessage, intake: Intake): Promise<Received> {
   const hash = createHash("sha256");
   const head: Buffer[] = [];
   let bytes = 0;
@@ -30,6 +31,7 @@ export async function receive(message: IncomingMessage): Promise<Received> {
     hash.update(chunk);
     bytes += chunk.length;
   }
+  intake.bytes = bytes;
   return { bytes, sha256: hash.digest("hex"), head: Buffer.concat(head) };
 }
 

@@ -22,7 +22,7 @@ async function upload(request: ApiRequest): Promise<Reply> {
   beginUpload(state, uuid, name);
   state.store.flush();
   if (request.cutsUpload) message.socket.destroy();
-  keepContent(state, uuid, name, extension, await receive(message));
+  keepContent(state, uuid, name, extension, await receive(message, request.intake));
   return accepted(tasks.start({ kind: "image-upload", uuid }, uuid, [uuid], context), uuid);
 }
 

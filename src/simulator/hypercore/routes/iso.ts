@@ -25,7 +25,7 @@ async function putData(request: ApiRequest): Promise<Reply> {
   tasks.ensureFree(iso.uuid);
   const length = announcedLength(message);
   if (length !== iso.size) throw badRequest('Content-Length differs from "size"');
-  const { bytes, sha256 } = await receive(message);
+  const { bytes, sha256 } = await receive(message, request.intake);
   state.contents.put(iso.uuid, { bytes, sha256, virtualBytes: bytes, finalName: iso.name });
   return { status: 200, type: "text/plain", body: "" };
 }
