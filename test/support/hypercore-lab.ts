@@ -12,6 +12,7 @@ import type { Hypervisor } from "../../src/ports/hypervisor.ts";
 import type { FaultRule } from "../../src/simulator/hypercore/faults.ts";
 import { type HypercoreSimulatorOptions, startHypercoreSimulator } from "../../src/simulator/hypercore/simulator.ts";
 import { MiB } from "./desired-vm.ts";
+import { HypercoreContract, uncheckedHeader } from "./hypercore-contract.ts";
 
 const password = "planted-secret";
 export const instance = "edge";
@@ -63,8 +64,8 @@ export interface HypercoreLab extends AsyncDisposable {
   iso(name: string): Promise<DesiredAsset>;
   /** Another driver on the same cluster, as another process would have. */
   open(overrides?: Partial<HypercoreOptions>): Promise<Hypervisor>;
-  /** Any call as an administrator, not through the driver. Waits for the task. */
-  admin(method: string, path: string, body?: unknown): Promise<unknown>;
+  /** Any call as an administrator, not through the driver. Waits for the task. `unchecked`: wrong on purpose. */
+  admin(method: string, path: string, body?: unknown, how?: "unchecked"): Promise<unknown>;
   rawVm(id: string): Promise<RawVm>;
   snapshots(): Promise<readonly RawSnapshot[]>;
   control(method: string, command: string, body?: unknown): Promise<unknown>;
@@ -76,12 +77,18 @@ export interface HypercoreLab extends AsyncDisposable {
   byName(name: string): Promise<readonly LiveVirdomain[]>;
 }
 
+/**
+ * A simulated cluster with a driver on it. Every exchange is held to the description of the API and to the rules beyond
+ * it; the disposal of the lab fails with whatever was found.
+ */
 export async function openHypercoreLab(
   options: HypercoreSimulatorOptions = {},
   overrides: Partial<HypercoreOptions> = {},
 ): Promise<HypercoreLab> {
   const folder = await mkdtemp(join(tmpdir(), "hypercore-lab-"));
-  const simulator = await startHypercoreSimulator({ taskMs: 8, seed: 7, username: "gitops", password, ...options });
+  const defaults: HypercoreSimulatorOptions = { taskMs: 8, seed: 7, username: "gitops", password };
+  const contract = new HypercoreContract(options.icosVersion ?? "9.6");
+  const simulator = await startHypercoreSimulator({ ...defaults, observe: contract.observe, ...options });
   const assets = await openAssetStore({
     cacheDir: join(folder, "cache"),
     mirrors: [{ prefix: "https://images.example/", to: pathToFileURL(`${folder}/images/`).href }],
@@ -109,8 +116,9 @@ export async function openHypercoreLab(
   const driver = await opened();
   const origin = simulator.addresses[0] ?? "";
 
-  const call = async (method: string, path: string, body?: unknown): Promise<unknown> => {
+  const call = async (method: string, path: string, body?: unknown, how?: "unchecked"): Promise<unknown> => {
     const headers = {
+      ...(how === undefined ? {} : { [uncheckedHeader]: "on purpose" }),
       authorization: `Basic ${Buffer.from(`gitops:${password}`).toString("base64")}`,
       "content-type": "application/json",
     };
@@ -131,13 +139,16 @@ export async function openHypercoreLab(
     if (task?.state === "ERROR") throw new Error(task.formattedMessage);
     if (task !== undefined && task.state !== "COMPLETE") await finished(tag);
   };
-  const admin = async (method: string, path: string, body?: unknown): Promise<unknown> => {
-    const reply = await call(method, `/rest/v1/${path}`, body);
+  const admin = async (method: string, path: string, body?: unknown, how?: "unchecked"): Promise<unknown> => {
+    const reply = await call(method, `/rest/v1/${path}`, body, how);
     await finished((reply as { taskTag?: string }).taskTag ?? "");
     return reply;
   };
-  const control = async (method: string, command: string, body?: unknown): Promise<unknown> =>
-    call(method, `/_simulator/${command}`, body);
+  const control = async (method: string, command: string, body?: unknown): Promise<unknown> => {
+    const version = (body as { icosVersion?: string } | undefined)?.icosVersion;
+    if (command === "cluster" && version !== undefined) contract.version = version;
+    return call(method, `/_simulator/${command}`, body);
+  };
   const asset = async (
     name: string,
     type: DesiredAsset["type"],
@@ -185,6 +196,7 @@ export async function openHypercoreLab(
       await assets[Symbol.asyncDispose]();
       await simulator.close();
       await rm(folder, { recursive: true, force: true });
+      contract.requireKept();
     },
   };
 }
