@@ -90,10 +90,7 @@ describe("nextRound", () => {
     const [first, second] = operations();
     const step = nextRound(
       pass(operations()),
-      outcomes(
-        [first, { ...done, snapshot: "one" }],
-        [second, { ...failed, snapshot: "two" }],
-      ),
+      outcomes([first, { ...done, snapshot: "one" }], [second, { ...failed, snapshot: "two" }]),
       { operations: [], conflicts: [] },
       free,
       5,
