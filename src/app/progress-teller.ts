@@ -8,7 +8,7 @@ const spacingMs = 1_000;
 
 /** Tells what an operation is doing: every line to the log, and one a second to the state store, for `status`. */
 export interface ProgressTeller extends AsyncDisposable {
-  tell(text: string): void;
+  readonly tell: (text: string) => void;
 }
 
 /** Disposing takes the operation's last word back: it does nothing any more. */
