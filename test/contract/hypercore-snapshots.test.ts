@@ -26,12 +26,12 @@ const removeAll = async (driver: Hypervisor): Promise<readonly SnapshotReference
   driver.removeExpiredSnapshots(Date.now() + 2 * hourMs, freeContext());
 
 /** Repeats as the queue does after anything but a terminal error. */
-async function persist<T>(attempt: () => Promise<T>): Promise<T> {
+async function persist<T>(attempt: () => Promise<T>, most = 4): Promise<T> {
   for (let count = 1; ; count++) {
     try {
       return await attempt();
     } catch (error) {
-      if (count === 4 || !(error instanceof WatcherError) || error.retry === "terminal") throw error;
+      if (count === most || !(error instanceof WatcherError) || error.retry === "terminal") throw error;
     }
   }
 }
@@ -198,4 +198,34 @@ async function reads(lab: HypercoreLab): Promise<number> {
     (sum, [key, count]) => (key.startsWith("GET ") && key.includes("/rest/v1/") ? sum + count : sum),
     0,
   );
+}
+
+const storm = [
+  "error500",
+  "html502",
+  "drop-before",
+  "drop-after",
+  "truncate",
+  "fail-task-done",
+  "fail-task",
+  "forget-task",
+] as const;
+for (const seed of [1, 2, 3]) {
+  it(`takes one snapshot and removes it through a storm of every trouble at once (seed ${seed})`, async () => {
+    await using lab = await openHypercoreLab({ seed }, { timeouts: { ...quickTimeouts, verifyMs: 300 } });
+    const live = await vmOn(lab);
+    for (const kind of storm) await lab.fault({ match: { path: "^/rest" }, kind, probability: 0.06 });
+    const taken = await persist(async () => take(lab.driver, live), 60);
+    await lab.clearFaults();
+    expect((await lab.snapshots()).map(({ uuid }) => uuid)).toEqual([taken.id]);
+    for (const kind of storm) await lab.fault({ match: { path: "^/rest" }, kind, probability: 0.06 });
+    await waitFor(
+      async () => {
+        await persist(async () => removeAll(lab.driver), 60);
+        const left = await lab.snapshots().catch(() => undefined);
+        return left?.length === 0 ? true : undefined;
+      },
+      { what: "the removal" },
+    );
+  });
 }
