@@ -136,6 +136,8 @@ describe("disks", () => {
     expect(await diskOf(client, disk)).toMatchObject({ type: "SCSI_DISK", slot: 0 });
     expect((await client.api("PATCH", `VirDomainBlockDevice/${disk}`, { path: "" })).status).toBe(400);
     expect((await client.api("PATCH", `VirDomainBlockDevice/${disk}`, { uuid: disk })).status).toBe(400);
+    const born = { blockDevs: [{ type: "VIRTIO_DISK", capacity: 1, path: "scribe/x" }] };
+    expect((await client.api("POST", "VirDomain", { dom: born, options: {} })).status).toBe(400);
     await client.done("POST", "VirDomain/action", [{ virDomainUUID: uuid, actionType: "START" }]);
     expect((await client.api("PATCH", `VirDomainBlockDevice/${disk}`, { type: "VIRTIO_DISK" })).status).toBe(500);
   });

@@ -9,12 +9,13 @@ import type { DesiredAsset } from "../../src/fleet/desired-state.ts";
 import { contentHash } from "../../src/lib/canonical-json.ts";
 import type { LiveState, LiveVirdomain } from "../../src/plan/live-state.ts";
 import type { Hypervisor } from "../../src/ports/hypervisor.ts";
+import type { Exchange } from "../../src/simulator/hypercore/exchange.ts";
 import type { FaultRule } from "../../src/simulator/hypercore/faults.ts";
 import { type HypercoreSimulatorOptions, startHypercoreSimulator } from "../../src/simulator/hypercore/simulator.ts";
 import { MiB } from "./desired-vm.ts";
 import { HypercoreContract, uncheckedHeader } from "./hypercore-contract.ts";
 
-const password = "planted-secret";
+export const password = "planted-secret";
 export const instance = "edge";
 
 /** Waits short enough for tests; the meaning of each is the driver's own. */
@@ -88,7 +89,11 @@ export async function openHypercoreLab(
   const folder = await mkdtemp(join(tmpdir(), "hypercore-lab-"));
   const defaults: HypercoreSimulatorOptions = { taskMs: 8, seed: 7, username: "gitops", password };
   const contract = new HypercoreContract(options.icosVersion ?? "9.6");
-  const simulator = await startHypercoreSimulator({ ...defaults, observe: contract.observe, ...options });
+  const observe = (exchange: Exchange): void => {
+    contract.observe(exchange);
+    options.observe?.(exchange);
+  };
+  const simulator = await startHypercoreSimulator({ ...defaults, ...options, observe });
   const assets = await openAssetStore({
     cacheDir: join(folder, "cache"),
     mirrors: [{ prefix: "https://images.example/", to: pathToFileURL(`${folder}/images/`).href }],

@@ -12,6 +12,7 @@ import { Handles } from "../../src/lib/handles.ts";
 import type { Log } from "../../src/ports/log.ts";
 import { startForgeSimulator } from "../../src/simulator/forge/simulator.ts";
 import { type HypercoreSimulatorOptions, startHypercoreSimulator } from "../../src/simulator/hypercore/simulator.ts";
+import { HypercoreContract, uncheckedHeader } from "./hypercore-contract.ts";
 import { waitFor } from "./wait-for.ts";
 
 export interface WorldOptions {
@@ -28,7 +29,10 @@ export interface WorldOptions {
 
 export const silentLog: Log = { debug() {}, info() {}, warn() {}, error() {}, child: () => silentLog };
 
-/** A real forge, real git over HTTP, simulated clusters over HTTP, a private Redis and the engine of the product. */
+/**
+ * A real forge, real git over HTTP, simulated clusters over HTTP, a private Redis and the engine of the product. What the
+ * product sends to a cluster is held to the cluster's contract; disposal fails with what broke it.
+ */
 export class World implements AsyncDisposable {
   readonly folder: string;
   readonly forge: ForgeClient;
@@ -72,7 +76,10 @@ export class World implements AsyncDisposable {
     handles.use({ [Symbol.asyncDispose]: () => forge.close() });
     const clusterUrls = new Map<string, string>();
     for (const name of options.clusters ?? ["lab"]) {
-      const simulator = await startHypercoreSimulator({ taskMs: 5, clusterName: name, ...options.simulator });
+      const contract = new HypercoreContract(options.simulator?.icosVersion ?? "9.6");
+      handles.use({ [Symbol.asyncDispose]: async () => contract.requireKept() });
+      const usual: HypercoreSimulatorOptions = { taskMs: 5, clusterName: name, observe: contract.observe };
+      const simulator = await startHypercoreSimulator({ ...usual, ...options.simulator });
       handles.use({ [Symbol.asyncDispose]: () => simulator.close() });
       clusterUrls.set(name, simulator.addresses[0] ?? "");
     }
@@ -182,9 +189,10 @@ export class World implements AsyncDisposable {
     return found.map(({ name }) => name);
   }
 
-  /** A call of the cluster's own API, past the product. */
+  /** A call of the cluster's own API, past the product: people are not held to its rules. */
   async hypercore(method: "GET" | "POST" | "PATCH", path: string, body?: unknown, cluster = "lab"): Promise<unknown> {
     const headers = {
+      [uncheckedHeader]: "by hand",
       authorization: `Basic ${Buffer.from("admin:admin").toString("base64")}`,
       "content-type": "application/json",
     };

@@ -125,6 +125,11 @@ export function requirePluggable(state: ClusterState, vm: VirDomain, type: strin
   if (!state.isOff(vm) && !["VIRTIO_DISK", "SCSI_DISK"].includes(type)) throw notNow();
 }
 
+/** Only a CD-ROM can be told where its content is. */
+export function requirePathOnCdOnly({ type, path }: DiskBody): void {
+  if (path && type !== "IDE_CDROM") throw badRequest('"path" is not allowed in VirDomainBlockDevice');
+}
+
 /** A PATCH of a disk as work, or its refusal. */
 export function diskPatchWork(state: ClusterState, vm: VirDomain, disk: BlockDevice, changes: Partial<DiskBody>): Work {
   const off = state.isOff(vm);

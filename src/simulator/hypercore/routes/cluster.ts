@@ -15,6 +15,8 @@ function listNodes({ state, addresses, params }: ApiRequest): Reply {
     totalMemUsageBytes: used.get(uuid) ?? 0,
     numThreads: 32,
     networkStatus: "ONLINE",
+    // In the contract, and dead.
+    vips: [],
     allowRunningVMs: true,
     ...(state.settings.drives ? storageOfNode(state, index) : {}),
   }));

@@ -1,5 +1,5 @@
 import { checkBody } from "../body.ts";
-import { diskPatchWork, requirePluggable } from "../disks.ts";
+import { diskPatchWork, requirePathOnCdOnly, requirePluggable } from "../disks.ts";
 import { nicPatchWork, requireOffForNics } from "../nics.ts";
 import { badRequest } from "../refusal.ts";
 import { type ApiRequest, accepted, json, param, type Reply, type Route } from "../route.ts";
@@ -17,7 +17,7 @@ function addDisk({ state, tasks, body, context }: ApiRequest): Reply {
   const checked = checkBody(body, state.contract.diskCreate, state.settings.ignoreReadOnlyInCreate);
   const { virDomainUUID, ...disk } = checked as unknown as OnVm<DiskBody>;
   const vm = state.getVirDomain(virDomainUUID);
-  if (disk.path && disk.type !== "IDE_CDROM") throw badRequest('"path" is not allowed in VirDomainBlockDevice');
+  requirePathOnCdOnly(disk);
   tasks.ensureFree(vm.uuid);
   requirePluggable(state, vm, disk.type);
   const uuid = state.random.uuid();

@@ -1,4 +1,5 @@
 import { checkBody } from "../body.ts";
+import { requirePathOnCdOnly } from "../disks.ts";
 import { requestShutdown } from "../guests.ts";
 import { powerWork } from "../power.ts";
 import { badRequest, notNow } from "../refusal.ts";
@@ -11,6 +12,7 @@ function create({ state, tasks, body, context }: ApiRequest): Reply {
   const checked = checkBody(body, state.contract.virDomainCreate, state.settings.ignoreReadOnlyInCreate);
   const { dom, options } = checked as { dom: VirDomainBody; options: CreateOptions };
   checkLabels(dom.labels);
+  for (const disk of dom.blockDevs ?? []) requirePathOnCdOnly(disk);
   if (dom.bootDevices?.length) throw badRequest('"bootDevices" names a device that does not exist');
   const vm = state.random.uuid();
   return accepted(tasks.start({ kind: "vm-create", vm, dom, options }, vm, [vm], context), vm);
