@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import type { CallReport } from "../../src/simulator/hypercore/calls.ts";
 import { open, type TestClient, until } from "./hypercore-support.ts";
 
 const body = { dom: { name: "fault" }, options: { attachGuestToolsISO: false } };
@@ -154,4 +155,22 @@ it("counts calls by pattern and remembers the last ones without bodies", async (
   expect(report.last.every(({ status }) => status === 200)).toBe(true);
   expect(report.peakTasks).toBe(1);
   expect(text).not.toContain("planted-secret");
+});
+
+it("tells changes that met a task from those a fault refused", async () => {
+  await using client = await open({ taskMs: 400 });
+  const uuid = await client.done("POST", "VirDomain", { ...body, dom: { netDevs: [{ type: "VIRTIO" }] } });
+  const [vm] = (await client.api("GET", `VirDomain/${uuid}`)).json as { netDevs: { uuid: string }[] }[];
+  await client.control("DELETE", "calls");
+  await client.control("POST", "faults", { match: { method: "PATCH" }, kind: "error500", times: 1 });
+  const change = async (): Promise<number> => (await client.api("PATCH", `VirDomain/${uuid}`, { name: "b" })).status;
+  expect([await change(), await change(), await change()]).toEqual([500, 200, 500]);
+  await client.api("DELETE", `VirDomainNetDevice/${vm?.netDevs[0]?.uuid}`);
+  const report = (await client.control("GET", "calls")).json as CallReport;
+  expect(report.troubled).toBe(1);
+  const target = { object: "virdomain", sender: "basic", holder: "basic" };
+  expect(report.busy).toMatchObject([
+    { method: "PATCH", status: 500, busy: target },
+    { method: "DELETE", status: 500, busy: target },
+  ]);
 });

@@ -204,12 +204,17 @@ function deleteDisk(state: ClusterState, { vm, uuid }: WorkOf<"disk-delete">): v
 }
 
 /** A copy of an image or disk: at least as large as its source, rounded up to whole MiB. */
-function copyDisk(state: ClusterState, work: WorkOf<"disk-attach" | "disk-clone">, sourceBytes: number): void {
+function copyDisk(
+  state: ClusterState,
+  work: WorkOf<"disk-attach" | "disk-clone">,
+  sourceBytes: number,
+  name: string,
+): void {
   const { vm, uuid, disk, source, regenerateDiskID, readOnly } = work;
   const wanted = Math.max(disk.capacity ?? 0, sourceBytes);
   const capacity = Math.ceil(wanted / mebibyte) * mebibyte;
   addDisk(state, vm, uuid, disk, { capacity, readOnly, allocation: sourceBytes, physical: sourceBytes });
-  const origins = { ...state.guests.get(vm)?.origins, [uuid]: { source, regenerateDiskID } };
+  const origins = { ...state.guests.get(vm)?.origins, [uuid]: { source, name, regenerateDiskID } };
   state.updateGuest(vm, { origins });
 }
 
@@ -222,14 +227,14 @@ export const diskEffects: Pick<
     finish: (state, work) => {
       const image = state.images.get(work.source);
       if (image === undefined) throw new TaskFailure("Virtual disk %@ does not exist", [work.source]);
-      copyDisk(state, work, image.capacityBytes);
+      copyDisk(state, work, image.capacityBytes, image.name);
     },
   },
   "disk-clone": {
     finish: (state, work) => {
       const found = state.findDisk(work.source);
       if (found === undefined) throw new TaskFailure("Block device %@ does not exist", [work.source]);
-      copyDisk(state, work, found.disk.capacity);
+      copyDisk(state, work, found.disk.capacity, "");
     },
   },
   "disk-patch": { finish: patchDisk },

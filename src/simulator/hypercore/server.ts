@@ -2,6 +2,8 @@ import { createServer, type IncomingMessage, type RequestListener, type Server, 
 import { createServer as createTlsServer } from "node:https";
 import { setTimeout as delay } from "node:timers/promises";
 import { invalidSession, unauthorized } from "./auth.ts";
+import { busyTarget } from "./busy-target.ts";
+import type { Call } from "./calls.ts";
 import { type Controls, control } from "./control.ts";
 import type { Intake } from "./exchange.ts";
 import { type FaultRule, taskFaultOf } from "./faults.ts";
@@ -95,16 +97,19 @@ async function answerApi(
   const { nodes, calls, faults, state } = controls;
   const health = nodes.healthOf(place.index);
   const call = calls.record(place.index, message.method ?? "", url.pathname);
+  const stumbles = health === "bad-gateway" || nodes.stumbles(state.random);
+  if (health !== "up" || stumbles) calls.trouble(call);
   if (health === "down") return { deliver: "cut" };
   if (health === "hang") return { deliver: "never" };
-  if (health === "bad-gateway" || nodes.stumbles(state.random)) throw badGatewayPage();
+  if (stumbles) throw badGatewayPage();
   response.once("finish", () => {
     call.status = response.statusCode;
   });
   const striking = faults.strike(message.method ?? "", url.pathname, place.index);
+  if (striking.length > 0) calls.trouble(call);
   const interrupted = await interrupt(striking);
   if (interrupted !== undefined) return interrupted;
-  const reply = await dispatch(controls, place, message, url, striking, intake);
+  const reply = await dispatch(controls, place, message, url, striking, call, intake);
   state.store.flush();
   if (has(striking, "drop-after")) return { deliver: "cut", reply };
   return { deliver: has(striking, "truncate") ? "half" : "whole", reply };
@@ -128,9 +133,10 @@ async function dispatch(
   message: IncomingMessage,
   url: URL,
   striking: readonly FaultRule[],
+  call: Call,
   intake: Intake,
 ): Promise<Reply> {
-  const { state, tasks, nodes, doorkeeper } = controls;
+  const { state, tasks, nodes, doorkeeper, calls } = controls;
   if (url.pathname === "/update/update_status.json") return updateStatus(nodes.statusDocument());
   if (!url.pathname.startsWith(base)) throw notFoundPage();
   const path = url.pathname.slice(base.length).replace(/\/$/, "");
@@ -141,6 +147,8 @@ async function dispatch(
   const { route, params } = matchRoute(routes, method, path) ?? refuseUnknown();
   checkQuery(route, url.searchParams);
   const body = route.streams === true ? undefined : await readJson(message, intake);
+  const busy = method === "GET" ? undefined : busyTarget(controls, params, body, sessionID);
+  if (busy !== undefined) calls.meetsTask(call, busy);
   const nodeUUID = state.facts.nodeUUIDs[place.index] ?? "";
   return route.handle({
     state,

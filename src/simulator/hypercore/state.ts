@@ -14,6 +14,13 @@ export interface PendingPower {
   readonly at: number;
 }
 
+/** Where a disk's first content is from; "" names the source when it is another disk. */
+export interface DiskOrigin {
+  readonly source: string;
+  readonly name: string;
+  readonly regenerateDiskID: boolean;
+}
+
 /** What is true of a VM's guest and is not in the API. */
 export interface Guest {
   /** Unix milliseconds from which the guest listens to ACPI; absent while off. */
@@ -27,7 +34,7 @@ export interface Guest {
   /** Tiering factors of young disks, which still read 0. */
   readonly tiering?: Readonly<Record<string, number>>;
   /** How disks came from images, by disk UUID. */
-  readonly origins?: Readonly<Record<string, { readonly source: string; readonly regenerateDiskID: boolean }>>;
+  readonly origins?: Readonly<Record<string, DiskOrigin>>;
 }
 
 /** What is true of an image's or ISO's content and is not in the API. The bytes themselves are not kept. */

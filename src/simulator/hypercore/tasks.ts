@@ -80,6 +80,11 @@ export class TaskBoard {
     return [...this.#state.tasks.values()].map((task) => this.#withProgress(task));
   }
 
+  /** A task is under way on it. */
+  isBusy(id: string): boolean {
+    return this.#locks.has(id);
+  }
+
   /** Begins the work and answers its tag at once. `locks` are the objects that stay busy until it ends. */
   start(work: Work, objectUUID: string, locks: readonly string[], context: TaskContext): string {
     this.ensureFree(...locks);
