@@ -1,6 +1,7 @@
 import { defineConfig } from "vitest/config";
 
-const core = ["src/**/*.test.ts", "test/{config,docs,report}/**/*.test.ts", "test/e2e/crash.test.ts"];
+const random = ["test/e2e/crash.test.ts", "test/e2e/chaos.test.ts"];
+const core = ["src/**/*.test.ts", "test/{config,docs,report}/**/*.test.ts", ...random];
 const road = ["test/{cli,contract,e2e,simulator}/**/*.test.ts"];
 
 export default defineConfig({
@@ -11,10 +12,10 @@ export default defineConfig({
     hookTimeout: 30_000,
     reporters: ["default"],
     projects: [
-      // Rules, properties and random kills: a failure is a fact, whatever a second run would say.
+      // Rules, properties, random kills and random faults: a failure is a fact, whatever a second run would say.
       { extends: true, test: { name: "core", include: core } },
       // Many real processes on a machine that may be busy: one that was starved gets a second, reported, chance.
-      { extends: true, test: { name: "road", include: road, exclude: ["test/e2e/crash.test.ts"], retry: 1 } },
+      { extends: true, test: { name: "road", include: road, exclude: random, retry: 1 } },
     ],
   },
 });

@@ -41,8 +41,8 @@ export class Chance {
   }
 }
 
-/** The seed of this run: KRAKEN_CRASH_SEED, else a new one. Printed by whoever uses it, so that a failure can be replayed. */
-export function seedOfRun(): number {
-  const given = process.env["KRAKEN_CRASH_SEED"];
+/** The seed of this run: from the variable, else a new one. Printed by whoever uses it, so that a failure can be replayed. */
+export function seedOfRun(variable: "KRAKEN_CRASH_SEED" | "KRAKEN_CHAOS_SEED"): number {
+  const given = process.env[variable];
   return given === undefined || given === "" ? Math.floor(Math.random() * 2 ** 31) : Number(given);
 }

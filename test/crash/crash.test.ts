@@ -3,7 +3,7 @@ import { seedOfRun } from "./chance.ts";
 import { crashRun } from "./crash-run.ts";
 
 const moments = Number(process.env["KRAKEN_CRASH_MOMENTS"] ?? 200);
-const seed = seedOfRun();
+const seed = seedOfRun("KRAKEN_CRASH_SEED");
 const say = (line: string): void => {
   process.stdout.write(`${line}\n`);
 };

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { seedOfRun } from "../crash/chance.ts";
 import { crashRun } from "../crash/crash-run.ts";
 
-const seed = seedOfRun();
+const seed = seedOfRun("KRAKEN_CRASH_SEED");
 
 /** A short run of `npm run test:crash`, on the built program. */
 describe(`killed at random moments (KRAKEN_CRASH_SEED=${seed})`, () => {

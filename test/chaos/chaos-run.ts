@@ -1,0 +1,285 @@
+import type { DesiredState, DesiredVirdomain } from "../../src/fleet/desired-state.ts";
+import { identityKey } from "../../src/fleet/desired-state.ts";
+import { WatcherError } from "../../src/lib/errors.ts";
+import { buildPlan } from "../../src/plan/build-plan.ts";
+import type { LiveState } from "../../src/plan/live-state.ts";
+import type { Operation, Plan } from "../../src/plan/plan.ts";
+import type { Hypervisor } from "../../src/ports/hypervisor.ts";
+import type { Call, CallReport } from "../../src/simulator/hypercore/calls.ts";
+import { isPermitted, maxRounds, nextPassStep } from "../../src/sync/cluster-pass.ts";
+import type { OperationOutcome } from "../../src/sync/sync-record.ts";
+import { Chance } from "../crash/chance.ts";
+import { type HypercoreLab, instance, openHypercoreLab, quickTimeouts } from "../support/hypercore-lab.ts";
+import { type ClusterState, readState } from "./cluster-state.ts";
+import { compareCluster } from "./compare.ts";
+import { Crew } from "./crew.ts";
+import { compareStrangers, seedStrangers, type Strangers } from "./strangers.ts";
+import { Weather } from "./weather.ts";
+import { mediaShelf, Wishes } from "./wishes.ts";
+
+export interface ChaosOptions {
+  readonly seed: number;
+  /** Operations carried out under fire, at least. */
+  readonly operations: number;
+  readonly say?: (line: string) => void;
+}
+
+export interface ChaosReport {
+  readonly operations: number;
+  readonly revisions: number;
+  readonly calls: number;
+  readonly changingCalls: number;
+  /** Calls that met a fault, in percent of all. */
+  readonly troubledPercent: number;
+  /** One line with the counts. */
+  readonly summary: string;
+}
+
+const cluster = "lab";
+const kept = 2;
+const haste = 40;
+/** Rounds the quiet end may take: operations that wait for others, such as a name that has to come free, take one each. */
+const quietRounds = 3;
+const timeouts = {
+  ...quickTimeouts,
+  readMs: 600,
+  stallMs: 600,
+  connectMs: 600,
+  idleMs: 300,
+  orphanMs: 200,
+  settleMs: 100,
+};
+
+/** Random revisions through every trouble at once; throws when anything is not as wished at the end. */
+export async function chaosRun(options: ChaosOptions): Promise<ChaosReport> {
+  const { seed } = options;
+  await using lab = await openHypercoreLab({ nodes: 3, seed, taskMs: 6, rememberedCalls: 200 }, { timeouts });
+  const run = new ChaosRun(lab, await lab.open({ auth: "session" }), options);
+  try {
+    return await run.play();
+  } catch (error) {
+    const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    const again = `KRAKEN_CHAOS_SEED=${seed} KRAKEN_CHAOS_OPERATIONS=${options.operations} npm run test:chaos`;
+    throw new Error(`repeat with ${again}\n${reason}\n${run.describe()}`, { cause: error });
+  }
+}
+
+class ChaosRun {
+  readonly #lab: HypercoreLab;
+  readonly #options: ChaosOptions;
+  readonly #drivers: readonly [Hypervisor, Hypervisor];
+  readonly #wishes: Wishes;
+  readonly #weather: Weather;
+  readonly #crew: Crew;
+  readonly #chance: Chance;
+  /** How each VM was wanted last: what its deletion goes by. */
+  readonly #known = new Map<string, DesiredVirdomain>();
+  readonly #diary: string[] = [];
+  #base: DesiredState | undefined;
+  #revisions = 0;
+  #superseded = 0;
+
+  constructor(lab: HypercoreLab, second: Hypervisor, options: ChaosOptions) {
+    const { seed } = options;
+    this.#lab = lab;
+    this.#options = options;
+    this.#drivers = [lab.driver, second];
+    this.#chance = new Chance(seed + 1);
+    this.#wishes = new Wishes(cluster, new Chance(seed), mediaShelf(new Chance(seed + 2), lab));
+    this.#weather = new Weather(lab, new Chance(seed + 3));
+    this.#crew = new Crew({
+      drivers: this.#drivers,
+      perCluster: 8,
+      haste,
+      chance: new Chance(seed + 4),
+      beforeAttempt: async () => this.#weather.tick(),
+    });
+  }
+
+  async play(): Promise<ChaosReport> {
+    const strangers = await this.#begin();
+    await this.#lab.control("DELETE", "calls");
+    await this.#weather.begin();
+    while (this.#operations() < this.#options.operations) await this.#revision();
+    const calls = (await this.#lab.control("GET", "calls")) as CallReport;
+    await this.#weather.end();
+    await this.#settle();
+    const report = this.#report(calls);
+    this.#options.say?.(report.summary);
+    await this.#check(strangers, calls);
+    return report;
+  }
+
+  /** For a failure's message. */
+  describe(): string {
+    return this.#diary.slice(-40).join("\n");
+  }
+
+  /** VMs that are there before the first fault, with things of other people on and beside them. */
+  async #begin(): Promise<Strangers> {
+    await this.#lab.control("POST", "update", { phase: "complete" });
+    await this.#wishes.begin(kept);
+    await this.#sync(new AbortController().signal);
+    const { virdomains } = await readState(this.#lab);
+    return seedStrangers(
+      this.#lab,
+      virdomains.map(({ uuid }) => uuid),
+    );
+  }
+
+  /** One revision; sometimes the next one comes before it is in place. */
+  async #revision(): Promise<void> {
+    const story = await this.#wishes.turn();
+    this.#note(`revision ${this.#wishes.revision.slice(-4)}: ${story.join(", ")}`);
+    this.#revisions += 1;
+    const stop = new AbortController();
+    const supersedeAfter = this.#chance.isTrue(0.25) ? this.#chance.between(2, 8) : undefined;
+    await this.#sync(stop.signal, (outcomes) => {
+      if (supersedeAfter === undefined || outcomes < supersedeAfter || stop.signal.aborted) return;
+      this.#superseded += 1;
+      stop.abort();
+    });
+  }
+
+  /** Rounds of planning and carrying out, as a sync has them. */
+  async #sync(stop: AbortSignal, ended: (outcomes: number) => void = () => {}, rounds = maxRounds): Promise<void> {
+    const { state, revision } = this.#wishes;
+    for (const virdomain of this.#wishes.virdomains) {
+      for (const identity of [virdomain.identity, ...virdomain.formerIdentities])
+        this.#known.set(identityKey(identity), virdomain);
+    }
+    let outcomes = 0;
+    for (let round = 1; round <= rounds && !stop.aborted; round += 1) {
+      const plan = await this.#plan();
+      const operations = plan.operations.filter((operation) => isPermitted(operation, plan.deletions));
+      if (operations.length === 0) break;
+      await this.#round(operations, revision, stop, () => ended((outcomes += 1)));
+    }
+    this.#base = state;
+  }
+
+  async #round(
+    operations: readonly Operation[],
+    revision: string,
+    stop: AbortSignal,
+    ended: () => void,
+  ): Promise<void> {
+    const outcomes = new Map<string, OperationOutcome>();
+    const pass = { cluster, round: 1, operations, conflicts: [], held: undefined, failures: [], completed: [] };
+    const wanted = new Map(this.#wishes.virdomains.map((virdomain) => [identityKey(virdomain.identity), virdomain]));
+    for (;;) {
+      const step = nextPassStep(pass, outcomes, operations.length);
+      if (step.kind === "plan-again" || stop.aborted) return;
+      await Promise.all(
+        step.operations.map(async (operation) => {
+          const key = identityKey(operation.identity);
+          const desired = operation.kind === "delete" ? this.#known.get(key) : wanted.get(key);
+          const outcome = await this.#crew.carryOut({ operation, desired, revision, stop });
+          if (outcome === undefined) return;
+          if (outcome.kind !== "done")
+            this.#note(`${operation.kind} ${operation.virdomain}: ${JSON.stringify(outcome)}`);
+          outcomes.set(operation.id, outcome);
+          ended();
+        }),
+      );
+    }
+  }
+
+  async #plan(): Promise<Plan> {
+    const { state, revision } = this.#wishes;
+    const traits = this.#drivers[0].traits;
+    return buildPlan({
+      instance,
+      revision,
+      baseRevision: undefined,
+      desired: state,
+      base: this.#base,
+      live: new Map([[cluster, { state: await this.#read(), traits }]]),
+      held: [],
+      traitsOfHeld: new Map(),
+      enforced: new Set(state.targets.keys()),
+      scope: undefined,
+      rewritten: false,
+      approvals: new Set(),
+      offline: false,
+    });
+  }
+
+  /** A cluster that cannot be read is held and asked again. */
+  async #read(): Promise<LiveState> {
+    for (;;) {
+      try {
+        return await this.#chance.pick(this.#drivers).readLiveState(AbortSignal.timeout(20_000));
+      } catch (error) {
+        if (!(error instanceof WatcherError)) throw error;
+        await this.#weather.tick();
+      }
+    }
+  }
+
+  /** Without any fault, planning comes to rest soon. */
+  async #settle(): Promise<void> {
+    await this.#sync(new AbortController().signal, undefined, quietRounds);
+    const plan = await this.#plan();
+    const left = plan.operations.map(
+      ({ kind, virdomain, changes }) => `${kind} ${virdomain} ${JSON.stringify(changes)}`,
+    );
+    const troubles = [...left, ...plan.conflicts.map(({ message }) => message)];
+    if (troubles.length > 0) throw new Error(`still planned after ${quietRounds} rounds:\n${troubles.join("\n")}`);
+  }
+
+  async #check(strangers: Strangers, calls: CallReport): Promise<void> {
+    const state: ClusterState = await readState(this.#lab);
+    const { counts } = this.#crew;
+    const internal = Object.keys(counts.retries).filter((key) => key.startsWith("internal"));
+    const troubles = [
+      ...compareCluster(this.#wishes.virdomains, state, strangers),
+      ...compareStrangers(strangers, state),
+      ...calls.busy.filter(isOurFault).map(describeBusy),
+      ...internal,
+    ];
+    if (troubles.length > 0) throw new Error(troubles.join("\n"));
+  }
+
+  #operations(): number {
+    return Object.values(this.#crew.counts.operations).reduce((sum, count) => sum + count, 0);
+  }
+
+  #report({ counts, troubled, busy }: CallReport): ChaosReport {
+    const api = Object.entries(counts).filter(([pattern]) => !pattern.includes("/_simulator/"));
+    const sum = (entries: readonly (readonly [string, number])[]): number =>
+      entries.reduce((total, [, count]) => total + count, 0);
+    const changing = api.filter(([pattern]) => !pattern.startsWith("GET ") && !pattern.includes("/log"));
+    const { counts: crew } = this.#crew;
+    const operations = this.#operations();
+    const calls = sum(api);
+    const troubledPercent = (100 * troubled) / calls;
+    const perOperation = Object.entries(crew.operations).map(
+      ([kind, count]) => `${kind} ${((crew.changes[kind] ?? 0) / count).toFixed(1)}`,
+    );
+    const summary = [
+      `KRAKEN_CHAOS_SEED=${this.#options.seed}: ${operations} operations ${JSON.stringify(crew.operations)} of ${this.#revisions} revisions (${this.#superseded} superseded), ended ${JSON.stringify(crew.outcomes)}`,
+      `${calls} calls (${(calls / operations).toFixed(1)} per operation), ${troubledPercent.toFixed(1)} % met a fault, ${sum(changing)} change something (${(sum(changing) / operations).toFixed(1)} per operation; sent per ${perOperation.join(", ")}), ${busy.filter(isOurFault).length} to a busy object, ${busy.length} with images and ISOs that another process works on`,
+      `kinds ${JSON.stringify(Object.fromEntries(changing.map(([pattern, count]) => [pattern.replace("/rest/v1/", ""), count])))}`,
+      `events ${JSON.stringify(this.#weather.seen)}, ${crew.attempts} attempts, repeated ${JSON.stringify(crew.retries)}, given up ${crew.givenUp.length}`,
+    ].join("\n");
+    return { operations, revisions: this.#revisions, calls, changingCalls: sum(changing), troubledPercent, summary };
+  }
+
+  #note(line: string): void {
+    this.#diary.push(line);
+    this.#options.say?.(line);
+  }
+}
+
+/**
+ * VMs have one writer, so nothing may be sent to one with a task under way. An image or ISO tells nobody that a task
+ * works on it: only the process that began the task can know, and the two here differ in their credentials.
+ */
+function isOurFault({ busy }: Call): boolean {
+  return busy !== undefined && (busy.object === "virdomain" || busy.sender === busy.holder);
+}
+
+function describeBusy({ method, path, status, busy }: Call): string {
+  return `sent to a busy ${busy?.object}: ${method} ${path} (${status}; task by ${busy?.holder}, sent by ${busy?.sender})`;
+}
