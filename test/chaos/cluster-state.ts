@@ -9,13 +9,17 @@ export interface ClusterState {
   readonly images: readonly VirtualDisk[];
   readonly isos: readonly Iso[];
   readonly tasksUnderWay: number;
+  readonly sessions: number;
 }
 
 export async function readState(lab: HypercoreLab): Promise<ClusterState> {
   return (await lab.control("GET", "state")) as ClusterState;
 }
 
-/** The devices our tags on a VM name, by the manifest's names; read without the product's own code. */
+/**
+ * The devices our tags on a VM name, by the manifest's names; read without the product's own code. A note of a
+ * device that is gone is nobody's name.
+ */
 export function namedDevices<T extends BlockDevice | NetDevice>(
   vm: VirDomain,
   kind: "disk" | "nic",
@@ -26,7 +30,8 @@ export function namedDevices<T extends BlockDevice | NetDevice>(
     const match = new RegExp(`^kg-${kind}:(.+)=([0-9a-f-]{8,})(\\..*)?$`).exec(tag);
     if (match === null) continue;
     const [, name = "", uuid = ""] = match;
-    named.set(name, [...(named.get(name) ?? []), ...devices.filter((device) => device.uuid.startsWith(uuid))]);
+    const found = devices.filter((device) => device.uuid.startsWith(uuid));
+    if (found.length > 0) named.set(name, [...(named.get(name) ?? []), ...found]);
   }
   return named;
 }

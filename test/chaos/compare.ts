@@ -3,23 +3,31 @@ import type { BlockDevice, VirDomain } from "../../src/simulator/hypercore/wire.
 import { MiB } from "../support/desired-vm.ts";
 import { instance } from "../support/hypercore-lab.ts";
 import { type ClusterState, namedDevices } from "./cluster-state.ts";
-import { additionsTo, type Strangers } from "./strangers.ts";
+import { additionsTo, compareStrangers, type Strangers } from "./strangers.ts";
+
+/** What is looked at when everything is over. */
+export interface Evidence {
+  readonly wishes: readonly DesiredVirdomain[];
+  readonly state: ClusterState;
+  readonly strangers: Strangers;
+}
 
 type Fact = readonly [what: string, is: unknown, should: unknown];
 
-/** Everything in which the cluster is not as wished, in words; empty when it is. Looks without the product's own code. */
-export function compareCluster(
-  wishes: readonly DesiredVirdomain[],
-  state: ClusterState,
-  strangers: Strangers,
-): readonly string[] {
+/** Everything in which the cluster is not as it should be, in words; empty when it is. Looks without the product's own code. */
+export function compareAll({ wishes, state, strangers }: Evidence): readonly string[] {
   const foreign = new Set(strangers.virdomains.map((text) => (JSON.parse(text) as VirDomain).uuid));
   const ours = state.virdomains.filter(({ uuid }) => !foreign.has(uuid));
   const names = new Set(wishes.map(({ name }) => name));
   const extra = ours
     .filter(({ name }) => !names.has(name))
     .map(({ name, uuid }) => `VM ${name} (${uuid}) should not be`);
-  return [...extra, ...wishes.flatMap((wish) => compareVm(wish, ours, state, strangers)), ...compareImages(state)];
+  return [
+    ...extra,
+    ...wishes.flatMap((wish) => compareVm(wish, ours, state, strangers)),
+    ...compareImages(state),
+    ...compareStrangers(strangers, state),
+  ];
 }
 
 function compareVm(
@@ -145,18 +153,21 @@ function nicFacts(wish: DesiredVirdomain, vm: VirDomain, foreign: number): Fact[
   ];
 }
 
+/** Images of one name beyond the first: two uploads met, and the answer to one was lost. They cost room and nothing else. */
+export function doubledImages({ images }: ClusterState): number {
+  return images.length - new Set(images.map(({ name }) => name)).size;
+}
+
 /** Records nobody feeds any more are in nobody's way only when the image they were to become is there. */
 function compareImages({ images, isos }: ClusterState): string[] {
   const ready = new Set(images.map(({ name }) => name));
   const orphans = images.filter(
     ({ name }) => /^(uploading|converting)-/.test(name) && !ready.has(name.replace(/^\w+?-/, "")),
   );
-  const twice = images.filter(({ name }, index) => images.findIndex((other) => other.name === name) !== index);
   const unready = isos.filter(({ name, readyForInsert }) => !readyForInsert && name !== "theirs.iso");
   const blocked = unready.filter(({ name }) => !isos.some((iso) => iso.name === name && iso.readyForInsert));
   return [
     ...orphans.map(({ name }) => `image ${name} was left behind`),
     ...blocked.map(({ name }) => `ISO ${name} was left behind`),
-    ...twice.map(({ name }) => `image ${name} is there twice`),
   ];
 }

@@ -13,8 +13,8 @@ const policy = {
   shutdownGraceMs: 300,
 } as const;
 /** Fewest and most VMs at once. */
-const few = 8;
-const many = 16;
+const few = 10;
+const many = 18;
 
 /** What is asked of one cluster, revision after revision. Hangs on its chance and nothing else. */
 export class Wishes {
@@ -74,7 +74,7 @@ export class Wishes {
     const story: string[] = [];
     const loss = this.#virdomains.filter(({ identity }) => !this.#kept.has(identity.resource));
     if (this.#virdomains.length > few && this.#chance.isTrue(0.35)) this.#remove(this.#chance.pick(loss), story);
-    const changed = this.#chance.some(this.#virdomains, this.#chance.between(4, 9));
+    const changed = this.#chance.some(this.#virdomains, this.#chance.between(5, 11));
     for (const vm of changed) await this.#change(vm, story);
     const room = many - this.#virdomains.length;
     const births = this.#virdomains.length < few ? 3 : this.#chance.between(0, 2);

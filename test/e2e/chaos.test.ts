@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { chaosRun } from "../chaos/chaos-run.ts";
+import { compareAll } from "../chaos/compare.ts";
+import { spoiled } from "../chaos/spoil.ts";
 import { seedOfRun } from "../crash/chance.ts";
 
 const seed = seedOfRun("KRAKEN_CHAOS_SEED");
@@ -12,5 +14,8 @@ describe(`a fifth of all calls in trouble (KRAKEN_CHAOS_SEED=${seed})`, () => {
     process.stdout.write(`${report.summary}\n`);
     expect(report.operations).toBeGreaterThanOrEqual(100);
     expect(report.troubledPercent).toBeGreaterThan(12);
+    // A comparison that finds nothing proves nothing unless it would have found each of these.
+    const unnoticed = spoiled(report.evidence).filter(({ evidence }) => compareAll(evidence).length === 0);
+    expect(unnoticed.map(({ what }) => what)).toEqual([]);
   }, 240_000);
 });
