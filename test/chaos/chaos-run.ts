@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import type { DesiredState, DesiredVirdomain } from "../../src/fleet/desired-state.ts";
 import { identityKey } from "../../src/fleet/desired-state.ts";
 import { WatcherError } from "../../src/lib/errors.ts";
@@ -32,9 +33,9 @@ const haste = 40;
 const quietRounds = 3;
 const timeouts = {
   ...quickTimeouts,
-  readMs: 600,
-  stallMs: 600,
-  connectMs: 600,
+  readMs: 1_000,
+  stallMs: 1_000,
+  connectMs: 1_000,
   idleMs: 300,
   orphanMs: 200,
   settleMs: 100,
@@ -130,10 +131,14 @@ class ChaosRun {
 
   /** One revision; sometimes the next one comes before it is in place. */
   async #revision(): Promise<void> {
-    const story = await this.#wishes.turn();
+    const { virdomains } = await readState(this.#lab);
+    const complete = virdomains.filter(({ tags }) => !tags.split(",").includes("kg-building")).map(({ name }) => name);
+    const story = await this.#wishes.turn(new Set(complete));
     this.#note(`revision ${this.#wishes.revision.slice(-4)}: ${story.join(", ")}`);
     this.#revisions += 1;
     const stop = new AbortController();
+    // Every operation of the revision listens to it.
+    setMaxListeners(0, stop.signal);
     const supersedeAfter = this.#chance.isTrue(0.25) ? this.#chance.between(2, 8) : undefined;
     await this.#sync(stop.signal, (outcomes) => {
       if (supersedeAfter === undefined || outcomes < supersedeAfter || stop.signal.aborted) return;

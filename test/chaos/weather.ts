@@ -7,7 +7,7 @@ const changing = ["POST", "PATCH", "DELETE", "PUT"] as const;
 
 /** Share of the calls that meet each trouble; together with the nodes' own, about a fifth of all calls. */
 const onEveryCall: readonly Omit<FaultRule, "match">[] = [
-  { kind: "hang", probability: 0.006 },
+  { kind: "hang", probability: 0.004 },
   { kind: "drop-before", probability: 0.025 },
   { kind: "drop-after", probability: 0.025 },
   { kind: "truncate", probability: 0.025 },
@@ -15,7 +15,7 @@ const onEveryCall: readonly Omit<FaultRule, "match">[] = [
   { kind: "html502", probability: 0.025 },
   { kind: "unauthorized", probability: 0.01 },
   { kind: "invalid-session", probability: 0.01 },
-  { kind: "latency", ms: 60, probability: 0.02 },
+  { kind: "latency", ms: 30, probability: 0.03 },
 ];
 const onChanges: readonly Omit<FaultRule, "match">[] = [
   { kind: "fail-task", probability: 0.03 },

@@ -68,14 +68,17 @@ export class Wishes {
     return this.#virdomains;
   }
 
-  /** The next revision: VMs come and go, and several change in one or more ways. Answers what happened. */
-  async turn(): Promise<readonly string[]> {
+  /**
+   * The next revision: VMs come and go, and several change in one or more ways. Answers what happened. `complete` names
+   * the VMs that are there in whole: only these are told to be another resource from now on.
+   */
+  async turn(complete: ReadonlySet<string>): Promise<readonly string[]> {
     this.#revisions += 1;
     const story: string[] = [];
     const loss = this.#virdomains.filter(({ identity }) => !this.#kept.has(identity.resource));
     if (this.#virdomains.length > few && this.#chance.isTrue(0.35)) this.#remove(this.#chance.pick(loss), story);
     const changed = this.#chance.some(this.#virdomains, this.#chance.between(5, 11));
-    for (const vm of changed) await this.#change(vm, story);
+    for (const vm of changed) await this.#change(vm, complete.has(vm.name), story);
     const room = many - this.#virdomains.length;
     const births = this.#virdomains.length < few ? 3 : this.#chance.between(0, 2);
     for (let birth = 0; birth < Math.min(room, births); birth += 1) {
@@ -92,14 +95,14 @@ export class Wishes {
     story.push(`delete ${vm.name}`);
   }
 
-  async #change(vm: DesiredVirdomain, story: string[]): Promise<void> {
+  async #change(vm: DesiredVirdomain, complete: boolean, story: string[]): Promise<void> {
     const names = Object.keys(changes);
     let next = vm;
     for (const name of this.#chance.some(names, this.#chance.between(1, 3))) {
       if (rebuilds.has(name) && (this.#kept.has(vm.identity.resource) || this.#chance.isTrue(0.5))) continue;
       const change: Change | undefined = changes[name];
       const after = await change?.(next, this.#chance, this.#media);
-      if (after === undefined) continue;
+      if (after === undefined || (name === "identity" && !complete)) continue;
       next = after;
       story.push(`${name} ${vm.name}`);
     }
