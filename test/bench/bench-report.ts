@@ -27,16 +27,24 @@ export function describeMachine(): Machine {
 
 function valueText({ value, unit }: Measurement): string {
   const digits =
-    unit === "s" ? 2 : unit === "calls" && !Number.isInteger(value) ? 1 : unit === "ms" && value < 20 ? 1 : 0;
+    unit === "s" || unit === "x"
+      ? 2
+      : unit === "calls" && !Number.isInteger(value)
+        ? 1
+        : unit === "ms" && value < 20
+          ? 1
+          : 0;
   return `${value.toFixed(digits)} ${unit}`;
 }
 
-function aimText({ aim, unit }: Measurement): string {
-  return aim === undefined ? "–" : `≤ ${aim} ${unit}`;
+function aimText({ aim, unit, bound }: Measurement): string {
+  return aim === undefined ? "–" : `${bound === "least" ? "≥" : "≤"} ${aim} ${unit}`;
 }
 
-function verdict({ aim, value }: Measurement): string {
-  return aim === undefined ? "" : value <= aim ? "met" : "**missed**";
+function verdict({ aim, value, bound }: Measurement): string {
+  if (aim === undefined) return "";
+  const met = bound === "least" ? value >= aim : value <= aim;
+  return met ? "met" : "**missed**";
 }
 
 /** For the terminal. */

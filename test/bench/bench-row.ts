@@ -1,11 +1,14 @@
-/** One number of a row, with what it may be at most. */
+/** One number of a row, with what it may be at most, or is to be at least. */
 export interface Measurement {
   /** The case, e.g. `1,000 applications`. */
   readonly what: string;
   readonly value: number;
-  readonly unit: "ms" | "s" | "MB" | "calls";
-  /** The most it may be; undefined for a number that only explains another. */
+  /** `x` is a ratio of two times, `%` a share. */
+  readonly unit: "ms" | "s" | "MB" | "calls" | "%" | "x";
+  /** The bound it is held to; undefined for a number that only explains another. */
   readonly aim: number | undefined;
+  /** Which bound: of a cost the most it may be (the default), of a yield the least. */
+  readonly bound?: "most" | "least";
   /** How it came about: repetitions, spread, phases. */
   readonly note: string;
 }

@@ -15,6 +15,8 @@ export interface BenchSettings {
   readonly clusters: ReadonlyMap<string, string>;
   readonly repository?: Partial<RepositoryConfig>;
   readonly workers?: Config["workers"];
+  /** Size of each image. Default 64 KiB. */
+  readonly imageBytes?: number;
 }
 
 export async function benchConfig(settings: BenchSettings): Promise<Config> {
@@ -40,7 +42,7 @@ export async function benchConfig(settings: BenchSettings): Promise<Config> {
     ],
     clusters: [...settings.clusters].map(([name, url]) => clusterConfig(name, url)),
     assets: {
-      mirrors: [{ ...(await imageMirror(settings.folder)), clusters: undefined }],
+      mirrors: [{ ...(await imageMirror(settings.folder, settings.imageBytes)), clusters: undefined }],
       allowHttp: false,
       caFile: undefined,
       proxy: undefined,
@@ -77,11 +79,14 @@ function clusterConfig(name: string, url: string): ClusterConfig {
   };
 }
 
-/** Images of 64 KiB in place of the ones the examples download. */
-export async function imageMirror(folder: string): Promise<{ readonly prefix: string; readonly to: string }> {
+/** Small images in place of the ones the examples download. */
+export async function imageMirror(
+  folder: string,
+  imageBytes = 65_536,
+): Promise<{ readonly prefix: string; readonly to: string }> {
   const images = join(folder, "images");
   await mkdir(images, { recursive: true });
-  for (const name of await imageNames()) await writeFile(join(images, name), Buffer.alloc(65_536, name));
+  for (const name of await imageNames()) await writeFile(join(images, name), Buffer.alloc(imageBytes, name));
   const prefix = "https://storage.googleapis.com/demo-bucket/";
   return { prefix, to: `${pathToFileURL(images).href}/` };
 }
