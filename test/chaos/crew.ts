@@ -59,7 +59,7 @@ export class Crew {
     const { operation, stop } = errand;
     for (let attempt = 1; ; attempt += 1) {
       if (stop.aborted) return undefined;
-      const error = await this.#attempt(errand);
+      const error = await this.#attempt(errand, attempt);
       if (typeof error === "object" && error !== null && "kind" in error)
         return this.#noted(operation, error as OperationOutcome);
       if (stop.aborted) return undefined;
@@ -83,7 +83,7 @@ export class Crew {
   }
 
   /** One attempt: its outcome, or what it threw. */
-  async #attempt(errand: Errand): Promise<unknown> {
+  async #attempt(errand: Errand, attempt: number): Promise<unknown> {
     const never = new AbortController().signal;
     this.counts.attempts += 1;
     this.#next += 1;
@@ -91,7 +91,7 @@ export class Crew {
     const leaveVm = await this.#turns.enter(`vm ${identityKey(errand.operation.identity)}`, never);
     try {
       await this.#options.beforeAttempt();
-      return await this.#work(errand, never);
+      return await this.#work(errand, attempt, never);
     } catch (error) {
       return error;
     } finally {
@@ -100,7 +100,11 @@ export class Crew {
     }
   }
 
-  async #work({ operation, desired, revision, stop }: Errand, signal: AbortSignal): Promise<OperationOutcome> {
+  async #work(
+    { operation, desired, revision, stop }: Errand,
+    attempt: number,
+    signal: AbortSignal,
+  ): Promise<OperationOutcome> {
     const hypervisor = this.#options.chance.pick(this.#options.drivers);
     const context: ChangeContext = {
       signal,
@@ -109,10 +113,9 @@ export class Crew {
       progress: () => {},
     };
     await hypervisor.ensureReady(signal);
-    const end = await applyOperation(
-      { operation, desired, instance, revision, hypervisor, clock: systemClock, probe: noProbe },
-      context,
-    );
+    const world = { instance, revision, hypervisor, clock: systemClock, probe: noProbe };
+    const token = `${operation.id}-${revision.slice(0, 8)}`;
+    const end = await applyOperation({ operation, desired, attempt, token, onSnapshot: () => {}, ...world }, context);
     const atMs = Date.now();
     return end.kind === "done" ? { kind: "done", atMs, durationMs: 0 } : { kind: "stale", atMs, message: end.message };
   }
