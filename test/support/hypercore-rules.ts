@@ -55,9 +55,9 @@ export const rules: readonly Rule[] = [
   {
     name: "the identity of a copied disk is kept",
     broken: ({ path, body }) => {
-      if (partsOf(path)[2] !== "attach" || memberOf(memberOf(body, "options"), "regenerateDiskID") === false)
-        return undefined;
-      return "options.regenerateDiskID is not false";
+      if (partsOf(path)[2] !== "attach" || body === undefined) return undefined;
+      const kept = memberOf(memberOf(body, "options"), "regenerateDiskID") === false;
+      return kept ? undefined : "options.regenerateDiskID is not false";
     },
   },
   {
