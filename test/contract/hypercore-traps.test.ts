@@ -253,9 +253,10 @@ it("20: snapshots are replicated unless that is declined, and a call that does n
     remoteRetainUntilTimestamp: 0,
     blockCountDiffFromSerialNumber: -1,
   };
-  await lab.admin("POST", "VirDomainSnapshot", { ...snapshot, replication: false });
-  await lab.admin("POST", "VirDomainSnapshot", snapshot);
-  expect(await lab.admin("GET", "VirDomainSnapshot")).toMatchObject([{ replication: false }, { replication: true }]);
+  const request = { label: "before reboot", keepUntilMs: Date.now() + 3_600_000, fresh: false, adopt: false };
+  await lab.driver.ensureSnapshot(vm, request, freeContext());
+  await lab.admin("POST", "VirDomainSnapshot", { ...snapshot, replication: true });
+  expect(await lab.snapshots()).toMatchObject([{ replication: false }, { label: "by hand", replication: true }]);
   await expect(lab[Symbol.asyncDispose]()).rejects.toThrow("snapshots are not replicated");
 });
 
