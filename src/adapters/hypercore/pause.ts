@@ -10,8 +10,12 @@ export async function pause(ms: number, signal: AbortSignal): Promise<void> {
   }
 }
 
-/** Pauses that grow from `firstMs` by half each time, up to one second: short work is noticed early, long work is not nagged. */
+/**
+ * Pauses between looks at something that takes as long as it takes: a fifth of the time waited so far, up to one second,
+ * so that its end is noticed at most that much late. Short work is noticed early, long work is not nagged.
+ */
 export class Pacer {
+  readonly #began = performance.now();
   #nextMs: number;
 
   constructor(firstMs: number) {
@@ -19,9 +23,22 @@ export class Pacer {
   }
 
   async rest(signal: AbortSignal): Promise<void> {
-    const ms = this.#nextMs;
-    this.#nextMs = Math.min(1_000, ms * 1.5);
-    await pause(ms, signal);
+    await pause(this.#nextMs, signal);
+    this.#nextMs = Math.min(1_000, Math.max(10, (performance.now() - this.#began) / 5));
+  }
+}
+
+/** Pauses that grow from `firstMs` by half each time, up to one second: for asking again what was refused. */
+export class Patience {
+  #nextMs: number;
+
+  constructor(firstMs: number) {
+    this.#nextMs = firstMs;
+  }
+
+  async rest(signal: AbortSignal): Promise<void> {
+    await pause(this.#nextMs, signal);
+    this.#nextMs = Math.min(1_000, this.#nextMs * 1.5);
   }
 }
 
@@ -33,7 +50,7 @@ export async function poll<T>(
   limitMs: number,
   signal: AbortSignal,
   look: () => Promise<T | undefined>,
-  firstMs = 20,
+  firstMs = 10,
 ): Promise<T | undefined> {
   const pacer = new Pacer(firstMs);
   const end = Date.now() + limitMs;

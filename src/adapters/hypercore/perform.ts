@@ -1,7 +1,7 @@
 import { WatcherError } from "../../lib/errors.ts";
 import type { ChangeContext } from "../../ports/hypervisor.ts";
 import { type ClusterAccess, checkpoint, findIdleVm, findVm, taskFailed } from "./access.ts";
-import { Pacer, poll } from "./pause.ts";
+import { Patience, poll } from "./pause.ts";
 import { isActive } from "./task-tag.ts";
 import type { ChangeReply, VirDomain } from "./wire.ts";
 
@@ -38,7 +38,7 @@ export async function performStep(
   step: Step,
   context: ChangeContext,
 ): Promise<VirDomain | undefined> {
-  const pacer = new Pacer(Math.min(250, access.timeouts.backoffMs));
+  const patience = new Patience(Math.min(250, access.timeouts.backoffMs));
   const end = Date.now() + (step.refusedMs ?? access.timeouts.busyMs);
   for (;;) {
     checkpoint(context);
@@ -50,7 +50,7 @@ export async function performStep(
     if (attempt.kind === "failed" || attempt.kind === "unknown")
       throw await taskFailed(access, step, attempt.message, context.signal);
     if (Date.now() >= end) throw stillRefused(step, attempt.error);
-    await pacer.rest(context.signal);
+    await patience.rest(context.signal);
   }
 }
 

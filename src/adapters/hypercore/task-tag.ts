@@ -16,7 +16,8 @@ export type TaskOutcome =
 export class TaskWaiter {
   readonly #client: HypercoreClient;
   readonly #limitMs: number;
-  #typicalMs = 80;
+  /** About how long a task takes that takes long enough to be looked at twice. */
+  #typicalMs = 50;
 
   constructor(client: HypercoreClient, limitMs: number) {
     this.#client = client;
@@ -32,13 +33,14 @@ export class TaskWaiter {
     if (taskTag === "") return { kind: "complete" };
     const began = Date.now();
     const tell = rising(progress);
-    const pacer = new Pacer(Math.min(500, Math.max(20, this.#typicalMs * 0.6)));
-    for (;;) {
+    const pacer = new Pacer(Math.min(500, Math.max(20, this.#typicalMs)));
+    for (let looks = 1; ; looks++) {
       await pacer.rest(signal);
       const outcome = await this.#look(taskTag, signal, tell);
       const tookMs = Date.now() - began;
       if (outcome !== undefined) {
-        this.#typicalMs = 0.7 * this.#typicalMs + 0.3 * tookMs;
+        // Over at the first look: it may have been over for a while.
+        this.#typicalMs = looks === 1 ? 0.9 * this.#typicalMs : 0.7 * this.#typicalMs + 0.3 * tookMs;
         return outcome;
       }
       if (tookMs > this.#limitMs)
