@@ -11,7 +11,7 @@ import { isPermitted, maxRounds, nextPassStep } from "../../src/sync/cluster-pas
 import type { OperationOutcome } from "../../src/sync/sync-record.ts";
 import { Chance } from "../crash/chance.ts";
 import { type HypercoreLab, instance, openHypercoreLab, quickTimeouts } from "../support/hypercore-lab.ts";
-import { readState } from "./cluster-state.ts";
+import { isComplete, readState } from "./cluster-state.ts";
 import { compareAll } from "./compare.ts";
 import { Crew } from "./crew.ts";
 import { type ChaosReport, reportOf, sumOf, troublesOf } from "./report.ts";
@@ -44,7 +44,7 @@ const timeouts = {
 /** Random revisions through every trouble at once; throws when anything is not as wished at the end. */
 export async function chaosRun(options: ChaosOptions): Promise<ChaosReport> {
   const { seed } = options;
-  await using lab = await openHypercoreLab({ nodes: 3, seed, taskMs: 6, rememberedCalls: 200 }, { timeouts });
+  await using lab = await openHypercoreLab({ nodes: 3, seed, taskMs: 20, rememberedCalls: 200 }, { timeouts });
   const run = new ChaosRun(lab, await lab.open({ auth: "session" }), options);
   try {
     return await run.play();
@@ -132,7 +132,7 @@ class ChaosRun {
   /** One revision; sometimes the next one comes before it is in place. */
   async #revision(): Promise<void> {
     const { virdomains } = await readState(this.#lab);
-    const complete = virdomains.filter(({ tags }) => !tags.split(",").includes("kg-building")).map(({ name }) => name);
+    const complete = virdomains.filter(isComplete).map(({ name }) => name);
     const story = await this.#wishes.turn(new Set(complete));
     this.#note(`revision ${this.#wishes.revision.slice(-4)}: ${story.join(", ")}`);
     this.#revisions += 1;

@@ -16,6 +16,16 @@ export async function readState(lab: HypercoreLab): Promise<ClusterState> {
   return (await lab.control("GET", "state")) as ClusterState;
 }
 
+/** Built to the end, and every NIC noted: what is taken back before that, is not known to have been ours. */
+export function isComplete(vm: VirDomain): boolean {
+  const noted = namedDevices(vm, "nic", vm.netDevs);
+  const strange = vm.netDevs.filter(({ vlan }) => vlan === peopleVlan).length;
+  return !vm.tags.split(",").includes("kg-building") && noted.size + strange === vm.netDevs.length;
+}
+
+/** Only NICs of other people are on this network. */
+export const peopleVlan = 999;
+
 /**
  * The devices our tags on a VM name, by the manifest's names; read without the product's own code. A note of a
  * device that is gone is nobody's name.

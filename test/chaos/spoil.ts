@@ -1,5 +1,5 @@
 import type { BlockDevice, NetDevice, VirDomain } from "../../src/simulator/hypercore/wire.ts";
-import type { ClusterState } from "./cluster-state.ts";
+import { type ClusterState, peopleVlan } from "./cluster-state.ts";
 import type { Evidence } from "./compare.ts";
 
 type Spoil = (vm: VirDomain) => Partial<VirDomain>;
@@ -52,7 +52,7 @@ const ofTheCluster: Readonly<Record<string, (state: ClusterState, evidence: Evid
   }),
   "a clone gone": ({ virdomains }) => ({ virdomains: virdomains.filter(({ name }) => name !== "stranger-clone") }),
   "people's devices gone": ({ virdomains }) => ({
-    virdomains: virdomains.map((vm) => ({ ...vm, netDevs: vm.netDevs.filter(({ vlan }) => vlan !== 999) })),
+    virdomains: virdomains.map((vm) => ({ ...vm, netDevs: vm.netDevs.filter(({ vlan }) => vlan !== peopleVlan) })),
   }),
   "an ISO of other people gone": ({ isos }) => ({ isos: isos.filter(({ name }) => name !== "theirs.iso") }),
   "an upload left behind": ({ images }) => ({

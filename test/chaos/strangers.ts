@@ -2,7 +2,7 @@ import type { VirDomain } from "../../src/simulator/hypercore/wire.ts";
 import { MiB } from "../support/desired-vm.ts";
 import type { HypercoreLab } from "../support/hypercore-lab.ts";
 import { waitFor } from "../support/wait-for.ts";
-import { type ClusterState, readState } from "./cluster-state.ts";
+import { type ClusterState, peopleVlan, readState } from "./cluster-state.ts";
 
 /** What people put on a VM of ours. */
 export interface Additions {
@@ -58,7 +58,7 @@ async function addThings(lab: HypercoreLab, uuid: string): Promise<void> {
   const { tags } = await lab.rawVm(uuid);
   await lab.admin("PATCH", `VirDomain/${uuid}`, { tags: [tags, ...peopleTags].join(",") });
   await lab.admin("POST", "VirDomainBlockDevice", { virDomainUUID: uuid, ...disk });
-  await lab.admin("POST", "VirDomainNetDevice", { virDomainUUID: uuid, type: "VIRTIO", vlan: 999 });
+  await lab.admin("POST", "VirDomainNetDevice", { virDomainUUID: uuid, type: "VIRTIO", vlan: peopleVlan });
 }
 
 function settled(state: ClusterState): ClusterState | undefined {
@@ -85,7 +85,7 @@ function additionsOn({ virdomains }: ClusterState, uuid: string): Additions {
     ? { uuid, devices: [], tags: [] }
     : {
         uuid,
-        devices: theirDevices(vm, 2 * MiB, 999),
+        devices: theirDevices(vm, 2 * MiB, peopleVlan),
         tags: vm.tags.split(",").filter((tag) => peopleTags.includes(tag)),
       };
 }

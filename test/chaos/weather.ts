@@ -21,7 +21,7 @@ const onChanges: readonly Omit<FaultRule, "match">[] = [
   { kind: "fail-task", probability: 0.03 },
   { kind: "fail-task-done", probability: 0.03 },
   { kind: "forget-task", probability: 0.03 },
-  { kind: "slow-task", ms: 80, probability: 0.03 },
+  { kind: "slow-task", ms: 200, probability: 0.03 },
 ];
 const onUploads: readonly Omit<FaultRule, "match">[] = [{ kind: "drop-upload", probability: 0.3 }];
 

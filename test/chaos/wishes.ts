@@ -3,7 +3,7 @@ import { defaultPolicy } from "../../src/manifest/document.ts";
 import type { Chance } from "../crash/chance.ts";
 import { blankDisk, cdrom, cloudInit, desiredVm, imageDisk, MiB } from "../support/desired-vm.ts";
 import { desiredState, target } from "../support/virdomains.ts";
-import { type Change, changes, type Media, rebuilds } from "./changes.ts";
+import { type Change, changes, lateChanges, type Media, rebuilds } from "./changes.ts";
 
 const applications = ["shop", "office"] as const;
 const policy = {
@@ -70,7 +70,7 @@ export class Wishes {
 
   /**
    * The next revision: VMs come and go, and several change in one or more ways. Answers what happened. `complete` names
-   * the VMs that are there in whole: only these are told to be another resource from now on.
+   * the VMs that are there in whole, the only ones that some changes are made on.
    */
   async turn(complete: ReadonlySet<string>): Promise<readonly string[]> {
     this.#revisions += 1;
@@ -102,7 +102,7 @@ export class Wishes {
       if (rebuilds.has(name) && (this.#kept.has(vm.identity.resource) || this.#chance.isTrue(0.5))) continue;
       const change: Change | undefined = changes[name];
       const after = await change?.(next, this.#chance, this.#media);
-      if (after === undefined || (name === "identity" && !complete)) continue;
+      if (after === undefined || (lateChanges.has(name) && !complete)) continue;
       next = after;
       story.push(`${name} ${vm.name}`);
     }
