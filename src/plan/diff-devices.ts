@@ -21,8 +21,15 @@ export interface DeviceDifferences {
   readonly impossible: readonly string[];
 }
 
-/** Disks are matched by their manifest name; those without one are somebody else's and only mentioned. */
-export function diffDisks(desired: readonly DesiredDisk[], live: readonly LiveDisk[]): DeviceDifferences {
+/**
+ * Disks are matched by their manifest name; those without one are somebody else's and only mentioned. So are those known
+ * by their place only, once nobody wishes them: who put them there is not certain, and a disk may hold data.
+ */
+export function diffDisks(
+  desired: readonly DesiredDisk[],
+  live: readonly LiveDisk[],
+  unmade: readonly string[] = [],
+): DeviceDifferences {
   const differences: Difference[] = [];
   const notices: Notice[] = [];
   const impossible: string[] = [];
@@ -52,8 +59,18 @@ export function diffDisks(desired: readonly DesiredDisk[], live: readonly LiveDi
       differences.push({ kind: "ownership", path: `${path}.name`, from: "unconfirmed", to: wanted.name });
   }
   const wantedNames = new Set(desired.map((disk) => disk.name));
+  for (const name of unmade.filter((announced) => !wantedNames.has(announced)))
+    differences.push({ kind: "ownership", path: `storage_devices.${name}.name`, from: "announced", to: undefined });
   for (const disk of live) {
-    if (disk.name === undefined) {
+    const forgotten = disk.provisional === true && disk.name !== undefined && !wantedNames.has(disk.name);
+    if (forgotten)
+      differences.push({
+        kind: "ownership",
+        path: `storage_devices.${disk.name}.name`,
+        from: "unconfirmed",
+        to: undefined,
+      });
+    if (disk.name === undefined || forgotten) {
       notices.push({
         code: "foreign-disk",
         path: "storage_devices",

@@ -36,7 +36,7 @@ export function diffVirdomain(
   traits: PlatformTraits,
   { originOf = () => "git", before, upkeep = true }: DiffContext = {},
 ): VirdomainDifference {
-  const disks = diffDisks(desired.disks, live.disks);
+  const disks = diffDisks(desired.disks, live.disks, live.unmadeDisks);
   const nics = diffNics(desired.nics, live.nics);
   const cloudInit = diffCloudInit(desired, live, before);
   const differences = [

@@ -57,6 +57,8 @@ export interface LiveVirdomain {
   /** The tags the manifest is answerable for, in order; our marks and people's own tags are not among them. */
   readonly tags: readonly string[];
   readonly disks: readonly LiveDisk[];
+  /** Names of disks that were about to be made and are not there: the change that was to make them did not end. */
+  readonly unmadeDisks?: readonly string[];
   readonly nics: readonly LiveNic[];
   /** Our mark, when it is whole and on the VM it was made for (a clone carries a copy, see `clone`). */
   readonly mark: OwnershipMark | undefined;

@@ -26,10 +26,7 @@ it("a VM's whole life goes by without a call that was refused because another on
   expect(await busyRefusals(lab)).toBe(0);
 });
 
-// The next two are right and the driver is not yet: power.ts sends its requests without a look at the VM's last task.
-// They turn red when it does, and then lose their `fails`.
-
-it.fails("STOP is not sent again while the task of the first one is under way", async () => {
+it("STOP is not sent again while the task of the first one is under way", async () => {
   const timeouts = { ...quickTimeouts, stopMs: 800 };
   await using watched = await openWatchedLab({ taskMsByKind: { stop: 2_400 } }, { timeouts });
   const { lab, sent } = watched;
@@ -40,7 +37,7 @@ it.fails("STOP is not sent again while the task of the first one is under way", 
   expect(await busyRefusals(lab)).toBe(0);
 });
 
-it.fails("a guest is not asked to shut down while somebody's task on its VM is under way", async () => {
+it("a guest is not asked to shut down while somebody's task on its VM is under way", async () => {
   await using watched = await openWatchedLab({ guestBootMs: 0, taskMsByKind: { "vm-patch": 1_000 } });
   const { lab } = watched;
   const id = await startOne(lab);

@@ -105,3 +105,12 @@ it("goes to the next node when one gives no session, and says why when none does
     message: expect.stringMatching(/Session limit reached.*auth: basic/) as string,
   });
 });
+
+it("asks another node when one refuses the session again and again", async () => {
+  await using lab = await openHypercoreLab({ nodes: 2 });
+  await using driver = await lab.open({ auth: "session" });
+  await lab.fault({ match: { node: 0, path: "VirDomain" }, kind: "invalid-session", times: 2 });
+  expect((await driver.readLiveState(soon())).virdomains).toEqual([]);
+  await lab.fault({ match: { node: 1, path: "VirDomain" }, kind: "unauthorized", times: 2 });
+  expect((await driver.readLiveState(soon())).virdomains).toEqual([]);
+});

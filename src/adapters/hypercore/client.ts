@@ -82,6 +82,8 @@ export class HypercoreClient {
           "node failed a read",
         );
       }
+      // Asking again and again with a wrong password may lock its user out.
+      if ([...failures.values()].every(({ status }) => status === 401)) break;
     }
     throw this.#readFailed([...failures.values()]);
   }
@@ -103,16 +105,17 @@ export class HypercoreClient {
 
   /** A changing request of any content; answers only when the cluster accepted it. */
   async send(request: RawRequest, signal: AbortSignal): Promise<RawReply> {
-    const failures: string[] = [];
+    const failures: NodeFailure[] = [];
     for (const node of this.#nodes.inTurn()) {
       const reply = await this.#trySend(node, { ...request, path: `/rest/v1/${request.path}` }, signal);
-      if (typeof reply !== "string") {
+      if (!(reply instanceof NodeFailure)) {
         this.#nodes.prefer(node);
         return this.#accepted(request, reply);
       }
       failures.push(reply);
     }
-    throw this.#unreachable(failures);
+    if (failures.every(({ status }) => status === 401)) throw authFailed(this.#options);
+    throw this.#unreachable(failures.map(({ message }) => message));
   }
 
   /** A changing request with a streamed body: limited by standing still, not by its whole duration. */
@@ -184,19 +187,19 @@ export class HypercoreClient {
     } catch (error) {
       // Whoever asked gave up waiting; the next reader should not begin with the same wait.
       if (signal.aborted) this.#nodes.avoid(node);
-      if (error instanceof NodeFailure) return { failure: error.message, status: undefined };
+      if (error instanceof NodeFailure) return { failure: error.message, status: error.status };
       throw error;
     }
   }
 
   /** The reply, or why this node cannot have received the request. */
-  async #trySend(node: NodeConnection, request: RawRequest, signal: AbortSignal): Promise<RawReply | string> {
+  async #trySend(node: NodeConnection, request: RawRequest, signal: AbortSignal): Promise<RawReply | NodeFailure> {
     try {
       return await this.#authenticated(node, request, signal);
     } catch (error) {
       if (!(error instanceof NodeFailure)) throw error;
       this.#nodes.avoid(node);
-      if (!error.sent) return error.message;
+      if (!error.sent) return error;
       throw this.#outcomeUnknown(
         `the answer to ${request.method} ${request.path.split("?")[0]} was lost (${error.message})`,
         error,
@@ -211,7 +214,8 @@ export class HypercoreClient {
       const reply = await node.request({ ...request, headers: { ...credentials, ...request.headers } }, signal);
       const stale = reply.status === 401 || (reply.status === 503 && reply.body.includes("EInvalidSession"));
       if (!stale) return reply;
-      if (renewed) throw authFailed(this.#options);
+      // Refused twice, the second time with fresh credentials: nothing was done, and another node may be in a better state.
+      if (renewed) throw new NodeFailure(`${node.origin}: ${explainRefusal(reply)}`, false, undefined, reply.status);
       await this.#credentials.renew(node, credentials);
     }
   }
@@ -272,6 +276,7 @@ export class HypercoreClient {
 
   #readFailed(failures: readonly { failure: string; status: number | undefined }[]): WatcherError {
     const texts = failures.map(({ failure }) => failure);
+    if (failures.every(({ status }) => status === 401)) return authFailed(this.#options);
     if (failures.every(({ status }) => status === 404)) {
       return new WatcherError(
         "cluster-unsupported",

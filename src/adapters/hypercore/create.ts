@@ -1,7 +1,7 @@
 import { WatcherError } from "../../lib/errors.ts";
 import type { DesiredVirdomain } from "../../fleet/desired-state.ts";
 import type { OwnershipMark } from "../../plan/live-state.ts";
-import { checkpoint, findVm, getIdleVm, listVms, taskFailed, vanished } from "./access.ts";
+import { type ClusterAccess, checkpoint, findVm, getIdleVm, listVms, taskFailed, vanished } from "./access.ts";
 import { type Convergence, converge, operatingSystemOf, prepareMedia } from "./converge.ts";
 import { deleteVm } from "./delete.ts";
 import type { Medium } from "./disk-steps.ts";
@@ -28,7 +28,7 @@ export async function createVm(run: Convergence): Promise<VirDomain> {
   if (vm !== undefined && readOwnership(vm).mark?.building === false) return vm;
   if (vm !== undefined) vm = await resume(access, vm.uuid, context);
   if (vm !== undefined && bornDifferently(vm, run)) {
-    await deleteVm(access, vm.uuid, run.mark, context);
+    await deleteVm(access, vm.uuid, readOwnership(vm).mark ?? run.mark, context);
     vm = undefined;
   }
   return converge(run, vm ?? (await bringForth(run)));
@@ -40,10 +40,19 @@ function bornDifferently(vm: VirDomain, { mark, desired }: Convergence): boolean
   return born !== mark.cloudInitHash?.slice(0, 12) || toMachineType(vm) !== desired.machineType;
 }
 
-/** The VM with our mark. Names say nothing: they are not unique. */
-async function findOurs({ access, mark, context }: Convergence): Promise<VirDomain | undefined> {
-  const owner = ownerText(mark);
-  const ours = (await listVms(access, context.signal)).filter((vm) => isOwnedBy(vm, owner));
+/** The VM with our mark, or one under construction with a mark it had before. Names say nothing: they are not unique. */
+async function findOurs({ access, mark, desired, context }: Convergence): Promise<VirDomain | undefined> {
+  const all = await listVms(access, context.signal);
+  const former = desired.formerIdentities.map((identity) => ownerText({ ...mark, identity }));
+  const isBegun = (vm: VirDomain): boolean => readOwnership(vm).mark?.building === true;
+  return (
+    findOwned(access, all, ownerText(mark)) ??
+    former.map((owner) => findOwned(access, all.filter(isBegun), owner)).find((vm) => vm !== undefined)
+  );
+}
+
+function findOwned(access: ClusterAccess, all: readonly VirDomain[], owner: string): VirDomain | undefined {
+  const ours = all.filter((vm) => isOwnedBy(vm, owner));
   if (ours.length < 2) return ours[0];
   const uuids = ours.map(({ uuid }) => uuid).join(", ");
   throw new WatcherError(

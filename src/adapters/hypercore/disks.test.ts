@@ -118,10 +118,14 @@ describe("what is to be done to disks", () => {
   });
 
   it("recognises a noted disk in its slot, so that it is not added twice", () => {
-    const vm = vmWith(marked, root, data, { uuid: "44444444-d", type: "VIRTIO_DISK", slot: 5 });
-    const work = planDisks(vm, readOwnership(vm), wanted([disk("root"), disk("data"), disk("later")]), false);
+    const inSlot = (capacity: number) =>
+      vmWith(marked, root, data, { uuid: "44444444-d", type: "VIRTIO_DISK", slot: 5, capacity });
+    const plan = (vm: VirDomain) =>
+      planDisks(vm, readOwnership(vm), wanted([disk("root"), disk("data"), disk("later")]), false);
+    const work = plan(inSlot(10));
     expect(work.add).toEqual([]);
     expect(work.keep.map(({ device }) => device.uuid)).toEqual(["11111111-a", "22222222-b", "44444444-d"]);
+    expect(plan(inSlot(5_000_000)).add.map(({ name }) => name)).toEqual(["later"]);
   });
 
   it("takes over unnamed devices by type and slot when adopting", () => {

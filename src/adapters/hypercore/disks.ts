@@ -1,5 +1,6 @@
 import type { DesiredDisk, DesiredVirdomain } from "../../fleet/desired-state.ts";
 import type { DiskType } from "../../manifest/document.ts";
+import { sameCapacity } from "../../plan/capacity.ts";
 import type { Bus, DiskNote, MarkNotes, SlotPlace } from "./marks.ts";
 import { type NamedDevice, busOf, diskTypeOf, nameDevices, shortUuid } from "./to-virdomain.ts";
 import type { BlockDevice, VirDomain } from "./wire.ts";
@@ -28,7 +29,13 @@ export interface DiskWork {
 
 export function planDisks(vm: VirDomain, record: MarkNotes, desired: DesiredVirdomain, adopt: boolean): DiskWork {
   const named = nameDevices(vm, record);
-  const found = new Map(named.flatMap((item) => (item.name === undefined ? [] : [[item.name, item] as const])));
+  const building = record.mark?.building === true;
+  const found = new Map(
+    named.flatMap((item) => {
+      const trusted = !item.provisional || building || isExpected(item.device, item.name, desired);
+      return item.name === undefined || !trusted ? [] : [[item.name, item] as const];
+    }),
+  );
   if (adopt) for (const [name, item] of adoptByPosition(named, desired)) found.set(name, item);
   const wantedNames = new Set(desired.disks.map((disk) => disk.name));
   const pairs = desired.disks.map((disk) => ({ disk, item: found.get(disk.name) }));
@@ -48,6 +55,20 @@ export function planDisks(vm: VirDomain, record: MarkNotes, desired: DesiredVird
 
 export function isOfType(device: BlockDevice, disk: DesiredDisk): boolean {
   return diskTypeOf(device) === disk.type;
+}
+
+/**
+ * Whether a device in a place noted for a disk can be that disk. On a VM that is complete somebody else may have put one
+ * there since; it is then nobody's we know.
+ */
+function isExpected(device: BlockDevice, name: string | undefined, { disks }: DesiredVirdomain): boolean {
+  const disk = disks.find((wanted) => wanted.name === name);
+  if (disk === undefined || diskTypeOf(device) !== disk.type) return false;
+  const { capacityBytes } = disk;
+  if (disk.type === "ide_cdrom" || capacityBytes === undefined) return true;
+  // A cluster that ignores the wished capacity gives the image's, which is enlarged next.
+  const unfinished = disk.asset !== undefined && device.capacityBytes < capacityBytes;
+  return unfinished || sameCapacity(capacityBytes, device.capacityBytes);
 }
 
 /** A disk cannot be re-based on another image, nor become a drive; a drive just takes another medium. */

@@ -22,7 +22,8 @@ export interface NicWork {
 
 /**
  * By remembered name first. A NIC without a name stands in for a missing one of equal type and VLAN: that is how NICs
- * of a VM under construction, or of an addition whose answer was lost, are recognised. With `adopt` the rest goes by position.
+ * of a VM under construction, or of an addition whose answer was lost, are recognised. With `adopt` the rest goes by
+ * position. A VM under construction has no NICs but ours, so what nobody wishes any more is removed, named or not.
  */
 export function planNics(vm: VirDomain, record: MarkNotes, desired: readonly DesiredNic[], adopt: boolean): NicWork {
   const named = vm.netDevs.map((device) => ({ device, name: nicNameOf(device, record) }));
@@ -32,8 +33,9 @@ export function planNics(vm: VirDomain, record: MarkNotes, desired: readonly Des
   for (const nic of missing()) take(free, found, nic, (device) => isLike(device, nic));
   if (adopt) for (const nic of missing()) take(free, found, nic, () => true);
   const wanted = new Set(desired.map((nic) => nic.name));
+  const leftOver = record.mark?.building === true ? free.map((device) => ({ device, name: device.uuid })) : [];
   return {
-    remove: [...found].flatMap(([name, device]) => (wanted.has(name) ? [] : [{ device, name }])),
+    remove: [...[...found].flatMap(([name, device]) => (wanted.has(name) ? [] : [{ device, name }])), ...leftOver],
     keep: desired.flatMap((nic) => {
       const device = found.get(nic.name);
       return device === undefined ? [] : [{ nic, device }];

@@ -27,10 +27,13 @@ export type BodyStream = (touch: () => void) => AsyncIterable<Buffer>;
 export class NodeFailure extends Error {
   override readonly name = "NodeFailure";
   readonly sent: boolean;
+  /** What it answered, when it answered in a way that says that nothing was done. */
+  readonly status: number | undefined;
 
-  constructor(message: string, sent: boolean, cause?: unknown) {
+  constructor(message: string, sent: boolean, cause?: unknown, status?: number) {
     super(message, cause === undefined ? undefined : { cause });
     this.sent = sent;
+    this.status = status;
   }
 }
 

@@ -20,6 +20,7 @@ export function toVirdomain(vm: VirDomain): LiveVirdomain {
     power: toPower(vm.state),
     tags: record.manifestTags,
     disks: toDisks(vm, record),
+    ...unmadeDisks(vm, record),
     nics: toNics(vm, record),
     mark: record.mark,
     markOutdated: record.place === "tags" && vm.labels !== undefined,
@@ -125,6 +126,14 @@ export function nameDevices(vm: VirDomain, record: MarkNotes): NamedDevice[] {
         assetId: device.type === "IDE_CDROM" && device.path === "" ? undefined : known?.note.assetId,
       };
     });
+}
+
+/** A note of a place without a device: its making was cut off, or failed. */
+function unmadeDisks(vm: VirDomain, { disks }: MarkNotes): Pick<LiveVirdomain, "unmadeDisks"> {
+  const unmade = [...disks].filter(
+    ([, note]) => !("uuidPrefix" in note) && vm.blockDevs.every((device) => !isNoted(device, note)),
+  );
+  return unmade.length === 0 ? {} : { unmadeDisks: unmade.map(([name]) => name).sort() };
 }
 
 function isNoted(device: BlockDevice, note: DiskNote): boolean {
