@@ -4,6 +4,7 @@ import { Handles } from "../lib/handles.ts";
 import type { ClusterConfig, Config, RepositoryConfig, SecretReference } from "../config/config.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { AssetStore } from "../ports/asset-store.ts";
+import type { Exclusive } from "../ports/exclusive.ts";
 import type { Hypervisor } from "../ports/hypervisor.ts";
 import type { JobQueue } from "../ports/job-queue.ts";
 import type { Log } from "../ports/log.ts";
@@ -20,6 +21,7 @@ import { openJobQueue } from "../adapters/redis/job-queue.ts";
 import { openStateStore } from "../adapters/redis/state-store.ts";
 import { systemClock } from "../adapters/system-clock.ts";
 import type { Engine, Repository } from "./engine.ts";
+import { exclusiveThrough } from "./exclusive.ts";
 import { createManifests } from "./manifests.ts";
 import { openOnce } from "./open-once.ts";
 
@@ -28,6 +30,11 @@ export interface ComposeOptions {
   readonly log: Log;
   readonly version: string;
   readonly clock?: Clock;
+}
+
+/** What the parts without state use of an engine's state. */
+interface Shared {
+  readonly exclusive?: Exclusive;
 }
 
 /** An engine with its handles. Disposing closes clusters, repositories, queue, store and a private Redis, in that order. */
@@ -42,12 +49,12 @@ export interface World extends Pick<Engine, "config" | "hypervisor" | "repositor
 }
 
 /** Opens the parts that need no state: clusters, repositories and assets, each when it is used first. */
-export function composeWorld(options: ComposeOptions): World {
+export function composeWorld(options: ComposeOptions, shared: Shared = {}): World {
   let { config } = options;
   const { log } = options;
   const assets = openOnce((_name, settings: Config["assets"]) => openAssets(settings, config.dataDir, log));
   const clusters = openOnce(async (_name, settings: { readonly cluster: ClusterConfig; readonly instance: string }) =>
-    openCluster(settings.cluster, settings.instance, await assets.get("assets", config.assets), log),
+    openCluster(settings.cluster, settings.instance, await assets.get("assets", config.assets), log, shared),
   );
   const repositories = openOnce((_name, settings: RepositoryConfig) => openRepository(settings, config.dataDir, log));
   return {
@@ -85,7 +92,8 @@ export async function composeEngine(options: ComposeOptions): Promise<OpenEngine
     const connection = handles.use(await openRedis(config.redis, config.dataDir, log));
     const store = handles.use(await openStateStore({ connection, instance: config.instance }));
     const queue = handles.use(await openJobQueue({ connection, instance: config.instance, log }));
-    const world = handles.use(composeWorld(options));
+    const exclusive = exclusiveThrough(store, options.clock ?? systemClock);
+    const world = handles.use(composeWorld(options, { exclusive }));
     return toEngine(options, { store, queue, world, handles });
   } catch (error) {
     await handles[Symbol.asyncDispose]();
@@ -139,6 +147,7 @@ async function openCluster(
   instance: string,
   assets: AssetStore,
   log: Log,
+  shared: Shared,
 ): Promise<Hypervisor> {
   const { hypercore } = cluster;
   if (hypercore === undefined) {
@@ -157,6 +166,7 @@ async function openCluster(
     tls: withoutUndefined(hypercore.tls),
     instance,
     assets,
+    ...shared,
     log: (level, fields, message) => log[level]({ cluster: cluster.name, ...fields }, message),
   });
 }

@@ -16,9 +16,6 @@ export type Change = (
 
 const mostDisks = 5;
 
-/** Changes that are made only on a VM that is there in whole. */
-export const lateChanges: ReadonlySet<string> = new Set(["identity", "remove-nic", "change-nic"]);
-
 /** Changes that a VM does not survive. */
 export const rebuilds: ReadonlySet<string> = new Set(["cloud-init", "machine-type"]);
 

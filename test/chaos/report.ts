@@ -14,6 +14,7 @@ export interface ChaosReport {
 
 interface Facts {
   readonly seed: number;
+  readonly version: string;
   readonly revisions: number;
   readonly superseded: number;
   readonly crew: CrewCounts;
@@ -22,7 +23,7 @@ interface Facts {
   readonly evidence: Evidence;
 }
 
-export function reportOf({ seed, revisions, superseded, crew, calls, events, evidence }: Facts): ChaosReport {
+export function reportOf({ seed, version, revisions, superseded, crew, calls, events, evidence }: Facts): ChaosReport {
   const api = only(calls.counts, (pattern) => !pattern.includes("/_simulator/"));
   const changing = only(api, (pattern) => !pattern.startsWith("GET ") && !/\/log(in|out)$/.test(pattern));
   const operations = sumOf(crew.operations);
@@ -32,7 +33,7 @@ export function reportOf({ seed, revisions, superseded, crew, calls, events, evi
   );
   const shared = calls.busy.filter((call) => !isOurFault(call)).length;
   const lines = [
-    `KRAKEN_CHAOS_SEED=${seed}: ${operations} operations ${JSON.stringify(crew.operations)} for ${revisions} revisions (${superseded} superseded), ended ${JSON.stringify(crew.outcomes)}`,
+    `KRAKEN_CHAOS_SEED=${seed} on ${version}: ${operations} operations ${JSON.stringify(crew.operations)} for ${revisions} revisions (${superseded} superseded), ended ${JSON.stringify(crew.outcomes)}`,
     `${sumOf(api)} calls (${(sumOf(api) / operations).toFixed(1)} per operation), ${troubledPercent.toFixed(1)} % met a fault`,
     `${sumOf(changing)} calls change something (${(sumOf(changing) / operations).toFixed(1)} per operation; announced per ${sent.join(", ")})`,
     `${calls.busy.length - shared} sent to something busy, ${shared} to an image or ISO another process worked on`,

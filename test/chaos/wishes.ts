@@ -3,7 +3,7 @@ import { defaultPolicy } from "../../src/manifest/document.ts";
 import type { Chance } from "../crash/chance.ts";
 import { blankDisk, cdrom, cloudInit, desiredVm, imageDisk, MiB } from "../support/desired-vm.ts";
 import { desiredState, target } from "../support/virdomains.ts";
-import { type Change, changes, lateChanges, type Media, rebuilds } from "./changes.ts";
+import { type Change, changes, type Media, rebuilds } from "./changes.ts";
 
 const applications = ["shop", "office"] as const;
 const policy = {
@@ -69,16 +69,15 @@ export class Wishes {
   }
 
   /**
-   * The next revision: VMs come and go, and several change in one or more ways. Answers what happened. `complete` names
-   * the VMs that are there in whole, the only ones that some changes are made on.
+   * The next revision: VMs come and go, and several change in one or more ways. Answers what happened.
    */
-  async turn(complete: ReadonlySet<string>): Promise<readonly string[]> {
+  async turn(): Promise<readonly string[]> {
     this.#revisions += 1;
     const story: string[] = [];
     const loss = this.#virdomains.filter(({ identity }) => !this.#kept.has(identity.resource));
     if (this.#virdomains.length > few && this.#chance.isTrue(0.35)) this.#remove(this.#chance.pick(loss), story);
     const changed = this.#chance.some(this.#virdomains, this.#chance.between(5, 11));
-    for (const vm of changed) await this.#change(vm, complete.has(vm.name), story);
+    for (const vm of changed) await this.#change(vm, story);
     const room = many - this.#virdomains.length;
     const births = this.#virdomains.length < few ? 3 : this.#chance.between(0, 2);
     for (let birth = 0; birth < Math.min(room, births); birth += 1) {
@@ -95,14 +94,14 @@ export class Wishes {
     story.push(`delete ${vm.name}`);
   }
 
-  async #change(vm: DesiredVirdomain, complete: boolean, story: string[]): Promise<void> {
+  async #change(vm: DesiredVirdomain, story: string[]): Promise<void> {
     const names = Object.keys(changes);
     let next = vm;
     for (const name of this.#chance.some(names, this.#chance.between(1, 3))) {
       if (rebuilds.has(name) && (this.#kept.has(vm.identity.resource) || this.#chance.isTrue(0.5))) continue;
       const change: Change | undefined = changes[name];
       const after = await change?.(next, this.#chance, this.#media);
-      if (after === undefined || (lateChanges.has(name) && !complete)) continue;
+      if (after === undefined) continue;
       next = after;
       story.push(`${name} ${vm.name}`);
     }

@@ -1,8 +1,10 @@
 import { expect, it } from "vitest";
 import type { DesiredAsset } from "../../src/fleet/desired-state.ts";
+import { Turns } from "../../src/lib/turns.ts";
+import type { Exclusive } from "../../src/ports/exclusive.ts";
 import type { Hypervisor } from "../../src/ports/hypervisor.ts";
 import { MiB, cdrom, desiredVm, freeContext, imageDisk, markOf } from "../support/desired-vm.ts";
-import { type HypercoreLab, instance, openHypercoreLab } from "../support/hypercore-lab.ts";
+import { type HypercoreLab, instance, openHypercoreLab, quickTimeouts } from "../support/hypercore-lab.ts";
 
 interface Image {
   readonly name: string;
@@ -45,6 +47,26 @@ it("ends with one image when two processes upload the same one at once", async (
   await Promise.all([createFrom(lab.driver, "a", image), createFrom(other, "b", image)]);
   expect(await images(lab)).toHaveLength(1);
   expect((await lab.read()).virdomains).toHaveLength(2);
+});
+
+it("lets no other process upload, or take for an orphan, what is on its way", async () => {
+  const turns = new Turns();
+  const exclusive: Exclusive = async (name, signal, work) => {
+    const leave = await turns.enter(name, signal);
+    return work(signal).finally(leave);
+  };
+  // An upload shows no growth while it is on its way: nobody promises that it does.
+  const timeouts = { ...quickTimeouts, orphanMs: 1 };
+  await using lab = await openHypercoreLab({ convertMs: 300 }, { exclusive, timeouts });
+  const image = await lab.image("debian", 24 * MiB);
+  const iso = await lab.iso("drivers");
+  const other = await lab.open();
+  const driver = (index: number): Hypervisor => (index % 2 === 0 ? lab.driver : other);
+  await Promise.all(
+    [image, iso, image, iso].map(async (asset, index) => createFrom(driver(index >> 1), `vm-${index}`, asset)),
+  );
+  expect(await lab.changingCalls()).toMatchObject({ "PUT /rest/v1/VirtualDisk/upload": 1, "POST /rest/v1/ISO": 1 });
+  expect(Object.keys(await lab.changingCalls()).filter((call) => call.startsWith("DELETE"))).toEqual([]);
 });
 
 it("keeps another content of the same asset apart from the first", async () => {

@@ -1,6 +1,7 @@
 import { WatcherError } from "../../lib/errors.ts";
 import type { Turns } from "../../lib/turns.ts";
 import type { AssetStore } from "../../ports/asset-store.ts";
+import type { Exclusive } from "../../ports/exclusive.ts";
 import type { ChangeContext } from "../../ports/hypervisor.ts";
 import type { HypercoreClient } from "./client.ts";
 import type { HypercoreTimeouts, Log } from "./options.ts";
@@ -16,6 +17,7 @@ export interface ClusterAccess {
   readonly tasks: TaskWaiter;
   readonly timeouts: HypercoreTimeouts;
   readonly assets: AssetStore;
+  readonly exclusive: Exclusive;
   readonly log: Log;
   /** By image: whether one can be attached to several VMs at once is documented nowhere. */
   readonly turns: Turns;

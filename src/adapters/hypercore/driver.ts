@@ -34,6 +34,7 @@ export async function openHypercore(options: HypercoreOptions): Promise<Hypervis
     tasks: new TaskWaiter(client, timeouts.taskMs),
     timeouts,
     assets: options.assets,
+    exclusive: options.exclusive ?? ((_name, signal, work) => work(signal)),
     log: options.log ?? (() => {}),
     turns: new Turns(),
   };

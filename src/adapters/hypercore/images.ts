@@ -16,10 +16,19 @@ export async function ensureImage(transfer: Transfer): Promise<ReadyImage> {
   const { access, asset, signal } = transfer;
   const description = await access.assets.describe(asset, access.cluster, signal);
   const name = imageName(asset, description.version);
+  const ready = oldestNamed(await listImages(access, signal), name);
+  if (ready !== undefined) return ready;
+  return access.exclusive(`upload/${access.cluster}/${name}`, signal, (held) =>
+    bringImage({ ...transfer, signal: held }, name),
+  );
+}
+
+/** What is on its way is waited for, and what nobody feeds any more removed, before anything is uploaded. */
+async function bringImage(transfer: Transfer, name: string): Promise<ReadyImage> {
   const before = await findReady(transfer, name);
   if (before !== undefined) return before;
   const file = await fetchAsset(transfer);
-  // The download may have taken an hour: somebody else may have been quicker.
+  // The download may have taken an hour: somebody of another instance may have been quicker.
   const meanwhile = await findReady(transfer, name);
   if (meanwhile !== undefined) return meanwhile;
   const uploaded = await upload(transfer, name, file);
@@ -50,7 +59,7 @@ function oldestNamed(all: readonly VirtualDisk[], name: string): VirtualDisk | u
   return all.filter((disk) => disk.name === name).sort((a, b) => (a.uuid < b.uuid ? -1 : 1))[0];
 }
 
-/** Another process may be uploading this very image: only one that neither grows nor changes for a while is an orphan. */
+/** Somebody of another instance may be uploading this very image: one that neither grows nor changes for a while is an orphan. */
 async function standsStill(transfer: Transfer, seen: VirtualDisk): Promise<boolean> {
   const { access, signal } = transfer;
   const moved = await poll(access.timeouts.orphanMs, signal, async () => {

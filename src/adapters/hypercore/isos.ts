@@ -9,6 +9,15 @@ export async function ensureIso(transfer: Transfer): Promise<ReadyIso> {
   const { access, asset, signal } = transfer;
   const description = await access.assets.describe(asset, access.cluster, signal);
   const name = imageName(asset, description.version);
+  const ready = (await listIsos(access, signal)).find((iso) => iso.name === name && isReady(iso));
+  if (ready !== undefined) return ready;
+  return access.exclusive(`upload/${access.cluster}/${name}`, signal, (held) =>
+    bringIso({ ...transfer, signal: held }, name),
+  );
+}
+
+async function bringIso(transfer: Transfer, name: string): Promise<ReadyIso> {
+  const { access, signal } = transfer;
   const before = await findReadyIso(transfer, name);
   if (before !== undefined) return before;
   const file = await fetchAsset(transfer);
@@ -35,7 +44,7 @@ async function findReadyIso(transfer: Transfer, name: string): Promise<ReadyIso 
     const named = (await listIsos(access, signal))
       .filter((iso) => iso.name === name)
       .sort((a, b) => (a.uuid < b.uuid ? -1 : 1));
-    const ready = named.find((iso) => iso.readyForInsert && iso.path !== "");
+    const ready = named.find(isReady);
     if (ready !== undefined) return ready;
     const unfinished = named[0];
     if (unfinished === undefined) return undefined;
@@ -43,7 +52,11 @@ async function findReadyIso(transfer: Transfer, name: string): Promise<ReadyIso 
   }
 }
 
-/** Another process may be sending the data right now. */
+function isReady({ readyForInsert, path }: Iso): boolean {
+  return readyForInsert && path !== "";
+}
+
+/** Somebody of another instance may be sending the data right now. */
 async function staysUnfinished({ access, signal }: Transfer, uuid: string): Promise<boolean> {
   const changed = await poll(access.timeouts.orphanMs, signal, async () => {
     const iso = await findIso(access, uuid, signal);
@@ -84,7 +97,7 @@ async function markReady(transfer: Transfer, uuid: string): Promise<ReadyIso> {
   await finish(transfer, await access.client.change("PATCH", `ISO/${uuid}`, { readyForInsert: true }, signal));
   const ready = await poll(access.timeouts.verifyMs, signal, async () => {
     const iso = await findIso(access, uuid, signal);
-    return iso !== undefined && iso.readyForInsert && iso.path !== "" ? iso : undefined;
+    return iso !== undefined && isReady(iso) ? iso : undefined;
   });
   if (ready === undefined)
     throw new WatcherError(

@@ -1,4 +1,5 @@
 import type { AssetStore } from "../../ports/asset-store.ts";
+import type { Exclusive } from "../../ports/exclusive.ts";
 
 /** How to reach one HyperCore cluster, and as whom. */
 export interface HypercoreOptions {
@@ -15,6 +16,8 @@ export interface HypercoreOptions {
   /** Our instance id: half of every ownership mark. */
   readonly instance: string;
   readonly assets: AssetStore;
+  /** Keeps other processes from uploading the same image at the same time. Left out: there are none. */
+  readonly exclusive?: Exclusive;
   readonly timeouts?: Partial<HypercoreTimeouts>;
   readonly log?: Log;
 }
