@@ -83,9 +83,9 @@ it("puts its disk elsewhere when people took the place it had noted", async () =
   await failHalfway(lab, () => lab.driver.update(live, withData, markOf(withData, instance), freeContext()));
   await lab.admin("POST", "VirDomainBlockDevice", { virDomainUUID: live.id, type: "VIRTIO_DISK", capacity: 7 * MiB });
   await bring(lab, withData);
-  expect((await lab.rawVm(live.id)).blockDevs.map(({ slot, capacity }) => [slot, capacity / MiB]).sort()).toEqual([
-    [0, 7],
-    [1, 2],
+  expect((await lab.rawVm(live.id)).blockDevs).toMatchObject([
+    { slot: 0, capacity: 7 * MiB },
+    { slot: 1, capacity: 2 * MiB },
   ]);
   await bring(lab, plain);
   expect((await lab.rawVm(live.id)).blockDevs.map(({ capacity }) => capacity / MiB)).toEqual([7]);

@@ -44,11 +44,14 @@ function bornDifferently(vm: VirDomain, { mark, desired }: Convergence): boolean
 async function findOurs({ access, mark, desired, context }: Convergence): Promise<VirDomain | undefined> {
   const all = await listVms(access, context.signal);
   const former = desired.formerIdentities.map((identity) => ownerText({ ...mark, identity }));
-  const isBegun = (vm: VirDomain): boolean => readOwnership(vm).mark?.building === true;
   return (
     findOwned(access, all, ownerText(mark)) ??
     former.map((owner) => findOwned(access, all.filter(isBegun), owner)).find((vm) => vm !== undefined)
   );
+}
+
+function isBegun(vm: VirDomain): boolean {
+  return readOwnership(vm).mark?.building === true;
 }
 
 function findOwned(access: ClusterAccess, all: readonly VirDomain[], owner: string): VirDomain | undefined {
