@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
-import { open, realpath, stat } from "node:fs/promises";
+import { realpath, stat } from "node:fs/promises";
 import { relative } from "node:path";
 import { WatcherError } from "../../lib/errors.ts";
+import { filePieces } from "../file-pieces.ts";
 import { type AssetSource, describeSource, refused } from "./mirror.ts";
 
 export interface LocalFile {
@@ -36,21 +37,12 @@ function missing(source: AssetSource, path: string): WatcherError {
   return new WatcherError("asset-missing", `${describeSource(source)}: there is no file ${path}`);
 }
 
-const pieceBytes = 1024 * 1024;
-
 /** sha256 of a file. */
 export async function hashFile(path: string, signal: AbortSignal): Promise<string> {
   const hash = createHash("sha256");
-  await using file = await open(path);
-  // One buffer is read into while the other is hashed: a third of the time a stream takes, and no garbage.
-  const buffers = [Buffer.allocUnsafe(pieceBytes), Buffer.allocUnsafe(pieceBytes)] as const;
-  let reading = file.read(buffers[0], 0, pieceBytes, 0);
-  for (let position = 0, turn = 0; ; turn = 1 - turn) {
-    const { bytesRead, buffer } = await reading;
+  for await (const piece of filePieces(path, "reused")) {
     signal.throwIfAborted();
-    if (bytesRead === 0) return hash.digest("hex");
-    position += bytesRead;
-    reading = file.read(buffers[turn === 0 ? 1 : 0], 0, pieceBytes, position);
-    hash.update(buffer.subarray(0, bytesRead));
+    hash.update(piece);
   }
+  return hash.digest("hex");
 }

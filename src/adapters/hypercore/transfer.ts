@@ -1,8 +1,8 @@
-import { createReadStream } from "node:fs";
 import type { DesiredAsset } from "../../fleet/desired-state.ts";
 import { contentHash } from "../../lib/canonical-json.ts";
 import { WatcherError } from "../../lib/errors.ts";
 import type { AssetFile } from "../../ports/asset-store.ts";
+import { filePieces } from "../file-pieces.ts";
 import type { ClusterAccess } from "./access.ts";
 import type { BodyStream, RawRequest } from "./node-connection.ts";
 
@@ -60,10 +60,10 @@ export function fileBody(transfer: Transfer, file: AssetFile): FileBody {
     bodyBytes: file.sizeBytes,
     async *body(touch: () => void): AsyncGenerator<Buffer> {
       let sentBytes = 0;
-      for await (const chunk of createReadStream(file.path, { highWaterMark: 1024 * 1024 }) as AsyncIterable<Buffer>) {
-        yield chunk;
+      for await (const piece of filePieces(file.path, "fresh")) {
+        yield piece;
         touch();
-        sentBytes += chunk.length;
+        sentBytes += piece.length;
         tell(sentBytes, file.sizeBytes);
       }
     },
