@@ -1,7 +1,7 @@
 import { advanceSync } from "./advance-sync.ts";
 import { createCourier } from "./deliver-outbox.ts";
 import type { Engine } from "./engine.ts";
-import { startRemovingSnapshots } from "./remove-expired-snapshots.ts";
+import { startCleaning } from "./clean-clusters.ts";
 import { runOperationJob } from "./run-operation.ts";
 import { watchRepository } from "./watch-repository.ts";
 
@@ -36,7 +36,7 @@ export function startWatching(engine: Engine): AsyncDisposable {
   }
 
   const roster = followRoster();
-  const removing = startRemovingSnapshots(engine);
+  const removing = startCleaning(engine);
   return {
     async [Symbol.asyncDispose]() {
       stop.abort();

@@ -64,6 +64,11 @@ export interface Hypervisor extends AsyncDisposable {
    * left for another time, and whatever others took is never touched. Answers what is gone through this call.
    */
   removeExpiredSnapshots(nowMs: number, context: ChangeContext): Promise<readonly SnapshotReference[]>;
+  /**
+   * Removes what is left of uploads of ours that broke off, once two calls in a row, an hour or so apart, have seen it
+   * unchanged. Answers their names.
+   */
+  removeOrphanedUploads(context: ChangeContext): Promise<readonly string[]>;
   /** What `doctor` shows: version, nodes, warnings. */
   check(signal: AbortSignal): Promise<readonly string[]>;
 }

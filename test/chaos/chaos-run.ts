@@ -101,6 +101,7 @@ class ChaosRun {
     const calls = (await this.#lab.control("GET", "calls")) as CallReport;
     await this.#weather.end();
     await this.#settle();
+    await this.#clean();
     const { busy } = (await this.#lab.control("GET", "calls")) as CallReport;
     const evidence = { wishes: this.#wishes.virdomains, state: await readState(this.#lab), strangers };
     const report = reportOf({
@@ -117,6 +118,13 @@ class ChaosRun {
     const troubles = [...compareAll(evidence), ...troublesOf(busy), ...this.#bugs()];
     if (troubles.length > 0) throw new Error(`${report.summary}\n${troubles.join("\n")}`);
     return report;
+  }
+
+  /** What the watcher does once an hour: two looks make sure of what is left of broken uploads. */
+  async #clean(): Promise<void> {
+    const never = new AbortController().signal;
+    const context = { signal: never, stop: never, beforeChange() {}, progress() {} };
+    for (let look = 0; look < 2; look++) await this.#lab.driver.removeOrphanedUploads(context);
   }
 
   /** For a failure's message. */

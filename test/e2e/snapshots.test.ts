@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { removeExpiredSnapshots } from "../../src/app/remove-expired-snapshots.ts";
+import { cleanClusters } from "../../src/app/clean-clusters.ts";
 import { renderHistory } from "../../src/report/history.ts";
 import { useWorld } from "../support/use-world.ts";
 import { waitFor } from "../support/wait-for.ts";
@@ -66,9 +66,9 @@ describe("a change that shuts a VM down", () => {
         acquireLease: (name: string, ms: number) => engine.store.acquireLease(`${days}/${name}`, ms),
       },
     });
-    await removeExpiredSnapshots(lookAhead(6), AbortSignal.timeout(10_000));
+    await cleanClusters(lookAhead(6), AbortSignal.timeout(10_000));
     expect(await snapshots(w)).toHaveLength(1);
-    await removeExpiredSnapshots(lookAhead(8), AbortSignal.timeout(10_000));
+    await cleanClusters(lookAhead(8), AbortSignal.timeout(10_000));
     expect(await snapshots(w)).toEqual([]);
     expect((await w.vms()).map(({ name, state }) => `${name} ${state}`)).toEqual(["db RUNNING", "web RUNNING"]);
   }, 90_000);

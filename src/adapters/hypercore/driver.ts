@@ -15,6 +15,7 @@ import { deleteVm } from "./delete.ts";
 import { removeExpiredSnapshots } from "./expired-snapshots.ts";
 import { ImageLibrary } from "./image-library.ts";
 import { type HypercoreOptions, defaultTimeouts } from "./options.ts";
+import { OrphanedUploads } from "./orphaned-uploads.ts";
 import { startVm, stopVm } from "./power.ts";
 import { ensureSnapshot, findSnapshot } from "./snapshots.ts";
 import { TaskWaiter } from "./task-tag.ts";
@@ -47,6 +48,7 @@ class HypercoreDriver implements Hypervisor {
   readonly #access: ClusterAccess;
   readonly #options: HypercoreOptions;
   readonly #library: ImageLibrary;
+  readonly #orphans = new OrphanedUploads();
   readonly #looks = new SharedWork<string>();
   #idle: { readonly untilMs: number; readonly version: string } | undefined;
 
@@ -164,6 +166,10 @@ class HypercoreDriver implements Hypervisor {
 
   async findSnapshot(virdomainId: string, label: string, signal: AbortSignal): Promise<SnapshotReference | undefined> {
     return findSnapshot(this.#access, this.#options.instance, virdomainId, label, signal);
+  }
+
+  async removeOrphanedUploads(context: ChangeContext): Promise<readonly string[]> {
+    return this.#orphans.remove(this.#access, context);
   }
 
   async removeExpiredSnapshots(nowMs: number, context: ChangeContext): Promise<readonly SnapshotReference[]> {

@@ -2,7 +2,7 @@ import { WatcherError } from "../../lib/errors.ts";
 import type { AssetFile } from "../../ports/asset-store.ts";
 import { type ClusterAccess, taskFailed } from "./access.ts";
 import { poll } from "./pause.ts";
-import { type Transfer, fetchAsset, fileBody, imageName } from "./transfer.ts";
+import { type Removal, type Transfer, fetchAsset, fileBody, imageName } from "./transfer.ts";
 import { type VirtualDisk, toVirtualDisk } from "./wire.ts";
 
 /** An image on the cluster, ready to be attached. */
@@ -35,7 +35,7 @@ async function bringImage(transfer: Transfer, name: string): Promise<ReadyImage>
   return settleRace(transfer, name, uploaded);
 }
 
-async function listImages(access: ClusterAccess, signal: AbortSignal): Promise<VirtualDisk[]> {
+export async function listImages(access: ClusterAccess, signal: AbortSignal): Promise<VirtualDisk[]> {
   return access.client.list("VirtualDisk", toVirtualDisk, signal);
 }
 
@@ -69,7 +69,7 @@ async function standsStill(transfer: Transfer, seen: VirtualDisk): Promise<boole
   return moved === undefined;
 }
 
-async function removeImage({ access, signal, beforeChange }: Transfer, disk: VirtualDisk): Promise<void> {
+export async function removeImage({ access, signal, beforeChange }: Removal, disk: VirtualDisk): Promise<void> {
   access.log("info", { cluster: access.cluster, image: disk.name }, "removing an unfinished or doubled upload");
   beforeChange();
   const reply = await access.client.change("DELETE", `VirtualDisk/${disk.uuid}`, undefined, signal);

@@ -1,7 +1,7 @@
 import { WatcherError } from "../../lib/errors.ts";
 import { type ClusterAccess, taskFailed } from "./access.ts";
 import { poll } from "./pause.ts";
-import { type ReadyIso, type Transfer, fetchAsset, fileBody, imageName } from "./transfer.ts";
+import { type Removal, type ReadyIso, type Transfer, fetchAsset, fileBody, imageName } from "./transfer.ts";
 import { type ChangeReply, type Iso, toIso } from "./wire.ts";
 
 /** An ISO takes four calls: record, data, ready flag, and a look at its path. A record without the flag is unfinished. */
@@ -34,7 +34,7 @@ async function bringIso(transfer: Transfer, name: string): Promise<ReadyIso> {
   return markReady(transfer, uuid);
 }
 
-async function listIsos(access: ClusterAccess, signal: AbortSignal): Promise<Iso[]> {
+export async function listIsos(access: ClusterAccess, signal: AbortSignal): Promise<Iso[]> {
   return access.client.list("ISO", toIso, signal);
 }
 
@@ -69,11 +69,12 @@ async function findIso(access: ClusterAccess, uuid: string, signal: AbortSignal)
   return (await access.client.list(`ISO/${uuid}`, toIso, signal)).find((iso) => iso.uuid === uuid);
 }
 
-async function removeIso(transfer: Transfer, uuid: string): Promise<void> {
-  const { access, signal } = transfer;
+export async function removeIso({ access, signal, beforeChange }: Removal, uuid: string): Promise<void> {
   access.log("info", { cluster: access.cluster, iso: uuid }, "removing an unfinished ISO upload");
-  transfer.beforeChange();
-  await finish(transfer, await access.client.change("DELETE", `ISO/${uuid}`, undefined, signal));
+  beforeChange();
+  const reply = await access.client.change("DELETE", `ISO/${uuid}`, undefined, signal);
+  await access.tasks.wait(reply.taskTag, signal);
+  // The record vanishes a moment after the answer.
   await poll(access.timeouts.verifyMs, signal, async () =>
     (await findIso(access, uuid, signal)) === undefined ? true : undefined,
   );

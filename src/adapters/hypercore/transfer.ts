@@ -45,6 +45,14 @@ export function imageName(asset: DesiredAsset, version: string): string {
   return `${name}-${version.slice(0, 12)}.${extension}`;
 }
 
+/** Whether a record of that name is one of ours, or looks very much like it. */
+export function isImageName(name: string): boolean {
+  return /^[A-Za-z0-9_.-]+-[0-9a-f]{12}\.[a-z0-9]+$/.test(name);
+}
+
+/** What removing a record takes. */
+export type Removal = Pick<Transfer, "access" | "signal" | "beforeChange">;
+
 export async function fetchAsset({ access, asset, signal, progress }: Transfer): Promise<AssetFile> {
   const tell = percentTeller(`downloading ${asset.name}`, progress);
   return access.assets.fetch(asset, access.cluster, signal, tell);

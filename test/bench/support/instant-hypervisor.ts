@@ -38,6 +38,7 @@ export function instantHypervisor(cluster: string): Hypervisor {
     ensureSnapshot: (live, { label }) => Promise.resolve({ id: `of ${live.id}`, virdomainId: live.id, label }),
     findSnapshot: () => Promise.resolve(undefined),
     removeExpiredSnapshots: () => Promise.resolve([]),
+    removeOrphanedUploads: () => Promise.resolve([]),
     check: () => Promise.resolve([]),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };

@@ -2,24 +2,24 @@ import { WatcherError } from "../lib/errors.ts";
 import type { ChangeContext } from "../ports/hypervisor.ts";
 import type { Engine } from "./engine.ts";
 
-type CleaningEngine = Pick<Engine, "clock" | "config" | "hypervisor" | "log" | "random" | "store" | "traits">;
+type CleaningEngine = Pick<Engine, "clock" | "config" | "hypervisor" | "log" | "random" | "store">;
 
-/** How often the expired snapshots of one cluster are looked for, over all processes and restarts. */
+/** How often one cluster is cleaned, over all processes and restarts. */
 const everyMs = 3_600_000;
 /** How often a process looks whether it is time for one of the clusters. */
 const lookMs = 60_000;
 /** Clusters cleaned at the same time: there is no hurry, and syncs come first. */
 const breadth = 4;
 
-/** Removes expired snapshots on every cluster about once an hour until disposed. */
-export function startRemovingSnapshots(engine: CleaningEngine): AsyncDisposable {
+/** Removes expired snapshots and orphaned uploads on every cluster about once an hour until disposed. */
+export function startCleaning(engine: CleaningEngine): AsyncDisposable {
   const stop = new AbortController();
   async function keepLooking(): Promise<void> {
     // Processes that start together must not ask all clusters at the same moment.
     for (let waitMs = lookMs * engine.random(); ; waitMs = lookMs * (0.9 + 0.2 * engine.random())) {
       await engine.clock.sleep(waitMs, stop.signal).catch(() => undefined);
       if (stop.signal.aborted) return;
-      await removeExpiredSnapshots(engine, stop.signal);
+      await cleanClusters(engine, stop.signal);
     }
   }
   const looking = keepLooking();
@@ -32,11 +32,8 @@ export function startRemovingSnapshots(engine: CleaningEngine): AsyncDisposable 
 }
 
 /** One look: cleans the clusters whose time has come and that no other process has taken. Trouble waits for the next time. */
-export async function removeExpiredSnapshots(engine: CleaningEngine, signal: AbortSignal): Promise<void> {
-  const waiting = engine
-    .config()
-    .clusters.filter(({ driver }) => engine.traits(driver).snapshots)
-    .map(({ name }) => name);
+export async function cleanClusters(engine: CleaningEngine, signal: AbortSignal): Promise<void> {
+  const waiting = engine.config().clusters.map(({ name }) => name);
   const worker = async (): Promise<void> => {
     for (let cluster = waiting.shift(); cluster !== undefined && !signal.aborted; cluster = waiting.shift())
       await cleanInTurn(engine, cluster, signal);
@@ -48,13 +45,13 @@ async function cleanInTurn(engine: CleaningEngine, cluster: string, signal: Abor
   try {
     const startedMs = engine.clock.now();
     // The lease is not given back: it spaces the looks out over all processes.
-    if ((await engine.store.acquireLease(`snapshots/${cluster}`, everyMs)) === undefined) return;
+    if ((await engine.store.acquireLease(`cleaning/${cluster}`, everyMs)) === undefined) return;
     await clean(engine, cluster, startedMs + everyMs, signal);
   } catch (error) {
     if (signal.aborted) return;
     const expected =
       error instanceof WatcherError && (error.retry !== "terminal" || error.code === "cluster-unsupported");
-    engine.log[expected ? "info" : "warn"]({ err: error, cluster }, "expired snapshots cannot be removed now");
+    engine.log[expected ? "info" : "warn"]({ err: error, cluster }, "cluster cannot be cleaned now");
   }
 }
 
@@ -68,11 +65,13 @@ async function clean(engine: CleaningEngine, cluster: string, leaseEndsMs: numbe
     beforeChange() {
       signal.throwIfAborted();
       if (engine.clock.now() >= leaseEndsMs)
-        throw new WatcherError("lease-lost", `another process may be removing snapshots on ${cluster}`);
+        throw new WatcherError("lease-lost", `another process may be cleaning ${cluster}`);
     },
     progress: () => undefined,
   };
   const removed = await hypervisor.removeExpiredSnapshots(engine.clock.now(), context);
   if (removed.length > 0)
     engine.log.info({ cluster, snapshots: removed.map(({ id }) => id) }, "expired snapshots removed");
+  const uploads = await hypervisor.removeOrphanedUploads(context);
+  if (uploads.length > 0) engine.log.info({ cluster, uploads }, "orphaned uploads removed");
 }

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { MiB, blankDisk, desiredVm, freeContext, markOf } from "../../test/support/desired-vm.ts";
+import { MiB, blankDisk, desiredVm, freeContext, imageDisk, markOf } from "../../test/support/desired-vm.ts";
 import { type HypercoreLab, instance, openHypercoreLab } from "../../test/support/hypercore-lab.ts";
 import { recordLog } from "../../test/support/recorded-log.ts";
 import { waitFor } from "../../test/support/wait-for.ts";
@@ -7,9 +7,9 @@ import { systemClock } from "../adapters/system-clock.ts";
 import { Handles } from "../lib/handles.ts";
 import type { Hypervisor } from "../ports/hypervisor.ts";
 import type { StateStore } from "../ports/state-store.ts";
-import { removeExpiredSnapshots, startRemovingSnapshots } from "./remove-expired-snapshots.ts";
+import { cleanClusters, startCleaning } from "./clean-clusters.ts";
 
-type Parts = Parameters<typeof removeExpiredSnapshots>[0];
+type Parts = Parameters<typeof cleanClusters>[0];
 
 const hourMs = 3_600_000;
 const signal = AbortSignal.timeout(60_000);
@@ -56,28 +56,27 @@ function processOn(labs: Readonly<Record<string, HypercoreLab>>, aheadMs: () => 
     log: log.log,
     random: () => 0,
     store: leases(now),
-    traits: () => ({ driver: "hypercore", rebootFor: new Set(), snapshots: true }),
   } as unknown as Parts;
   return { engine, log };
 }
 
-describe("removing expired snapshots", () => {
+describe("cleaning clusters", () => {
   it("happens once an hour on each cluster, in one process", async () => {
     const lab = await openLab();
     await withSnapshot(lab);
     let aheadMs = 0;
     const { engine } = processOn({ lab }, () => aheadMs);
     const other = { ...processOn({ lab }, () => aheadMs).engine, store: engine.store };
-    await removeExpiredSnapshots(engine, signal);
+    await cleanClusters(engine, signal);
     expect(await lab.snapshots()).toHaveLength(1);
     const looks = await countLooks(lab);
     expect(looks).toBeGreaterThan(0);
     aheadMs = hourMs - 60_000;
-    await removeExpiredSnapshots(engine, signal);
-    await removeExpiredSnapshots(other, signal);
+    await cleanClusters(engine, signal);
+    await cleanClusters(other, signal);
     expect(await countLooks(lab)).toBe(looks);
     aheadMs = hourMs + 60_000;
-    await removeExpiredSnapshots(other, signal);
+    await cleanClusters(other, signal);
     expect(await lab.snapshots()).toEqual([]);
   });
 
@@ -88,26 +87,34 @@ describe("removing expired snapshots", () => {
     await updating.fault({ match: { path: "update_status" }, kind: "html502" });
     let aheadMs = 2 * hourMs;
     const { engine, log } = processOn({ away, updating, well }, () => aheadMs);
-    await removeExpiredSnapshots(engine, signal);
-    expect(log.text()).toMatch(/"cluster":"updating".*expired snapshots cannot be removed now/);
+    await cleanClusters(engine, signal);
+    expect(log.text()).toMatch(/"cluster":"updating".*cluster cannot be cleaned now/);
     for (const lab of [away, updating]) await lab.clearFaults();
     expect(
       [await away.snapshots(), await updating.snapshots(), await well.snapshots()].map(({ length }) => length),
     ).toEqual([1, 1, 0]);
     aheadMs += hourMs;
-    await removeExpiredSnapshots(engine, signal);
+    await cleanClusters(engine, signal);
     expect([...(await away.snapshots()), ...(await updating.snapshots())]).toEqual([]);
   });
 
-  it("asks no cluster of a platform without snapshots", async () => {
+  it("removes an upload that broke off once it was there an hour before, and no name that is not ours", async () => {
     const lab = await openLab();
-    const { engine } = processOn({ lab }, () => 0);
-    const looks = await countLooks(lab);
-    await removeExpiredSnapshots(
-      { ...engine, traits: () => ({ ...engine.traits("libvirt"), snapshots: false }) },
-      signal,
-    );
-    expect(await countLooks(lab)).toBe(looks);
+    let aheadMs = 0;
+    const { engine, log } = processOn({ lab }, () => aheadMs);
+    await lab.fault({ match: { method: "PUT", path: "upload" }, kind: "drop-upload", times: 1 });
+    const root = imageDisk("root", await lab.image("debian", 4 * MiB));
+    const desired = desiredVm("web-1", { disks: [root] });
+    await expect(lab.driver.create(desired, markOf(desired, instance), freeContext())).rejects.toThrow();
+    await lab.admin("POST", "ISO", { name: "theirs.iso", size: MiB, readyForInsert: false });
+    const left = async (): Promise<number> => ((await lab.admin("GET", "VirtualDisk")) as unknown[]).length;
+    await cleanClusters(engine, signal);
+    expect(await left()).toBe(1);
+    aheadMs = 1.1 * hourMs;
+    await cleanClusters(engine, signal);
+    expect(await left()).toBe(0);
+    expect(log.text()).toContain("orphaned uploads removed");
+    expect(await lab.admin("GET", "ISO")).toMatchObject([{ name: "theirs.iso" }]);
   });
 
   it("writes nothing when the process slept through its turn", async () => {
@@ -119,7 +126,7 @@ describe("removing expired snapshots", () => {
       aheadMs += 2 * hourMs;
       return engine.hypervisor(name);
     };
-    await removeExpiredSnapshots({ ...engine, hypervisor }, signal);
+    await cleanClusters({ ...engine, hypervisor }, signal);
     expect(log.text()).toContain("lease-lost");
     expect(await lab.snapshots()).toHaveLength(1);
   });
@@ -128,7 +135,7 @@ describe("removing expired snapshots", () => {
     const lab = await openLab();
     await withSnapshot(lab);
     const { engine, log } = processOn({ lab }, () => 2 * hourMs);
-    const removing = startRemovingSnapshots(engine);
+    const removing = startCleaning(engine);
     await waitFor(async () => ((await lab.snapshots()).length === 0 ? true : undefined), { what: "the removal" });
     await log.says(/"cluster":"lab","snapshots":\["[0-9a-f-]{36}"\].*expired snapshots removed/);
     await removing[Symbol.asyncDispose]();

@@ -1,0 +1,72 @@
+import type { ChangeContext } from "../../ports/hypervisor.ts";
+import { type ClusterAccess, checkpoint } from "./access.ts";
+import { listImages, removeImage } from "./images.ts";
+import { listIsos, removeIso } from "./isos.ts";
+import { isImageName } from "./transfer.ts";
+
+const uploading = /^uploading-/;
+/** How long somebody who is uploading that very image is waited for. */
+const patienceMs = 2_000;
+
+interface Unfinished {
+  /** The record, and how much of it there is: one that grows is on its way. */
+  readonly trace: string;
+  /** The name it is to have. */
+  readonly name: string;
+  remove(signal: AbortSignal): Promise<void>;
+}
+
+/**
+ * Uploads that broke off and that nobody wants any more would stay for ever: those still wanted are removed by the next
+ * upload. There is no date on a record, so only what a look an hour before saw as well is removed, and only under a name
+ * of ours that nobody of this instance is uploading.
+ */
+export class OrphanedUploads {
+  #seenBefore = new Set<string>();
+
+  async remove(access: ClusterAccess, context: ChangeContext): Promise<string[]> {
+    checkpoint(context);
+    const unfinished = await listUnfinished(access, context);
+    const removed: string[] = [];
+    for (const each of unfinished) {
+      if (this.#seenBefore.has(each.trace) && (await removeUnlessInUse(access, each, context))) removed.push(each.name);
+    }
+    this.#seenBefore = new Set(unfinished.map(({ trace }) => trace));
+    return removed;
+  }
+}
+
+async function listUnfinished(access: ClusterAccess, { signal, beforeChange }: ChangeContext): Promise<Unfinished[]> {
+  const images = (await listImages(access, signal)).filter(({ name }) => uploading.test(name));
+  const isos = (await listIsos(access, signal)).filter(({ readyForInsert, mounted }) => !readyForInsert && !mounted);
+  return [
+    ...images.map((image) => ({
+      trace: `${image.uuid} ${image.allocatedBytes}`,
+      name: image.name.replace(uploading, ""),
+      remove: (held: AbortSignal) => removeImage({ access, signal: held, beforeChange }, image),
+    })),
+    ...isos.map(({ uuid, name }) => ({
+      trace: uuid,
+      name,
+      remove: (held: AbortSignal) => removeIso({ access, signal: held, beforeChange }, uuid),
+    })),
+  ].filter(({ name }) => isImageName(name));
+}
+
+/** False when somebody is uploading it at this very moment. */
+async function removeUnlessInUse(access: ClusterAccess, each: Unfinished, context: ChangeContext): Promise<boolean> {
+  const busy = AbortSignal.timeout(patienceMs);
+  const begun = new AbortController();
+  const waiting = AbortSignal.any([context.signal, busy]);
+  try {
+    await access.exclusive(`upload/${access.cluster}/${each.name}`, waiting, async () => {
+      begun.abort();
+      checkpoint(context);
+      await each.remove(context.signal);
+    });
+    return true;
+  } catch (error) {
+    if (busy.aborted && !begun.signal.aborted) return false;
+    throw error;
+  }
+}
