@@ -10,6 +10,7 @@ import type { CallReport } from "../../src/simulator/hypercore/calls.ts";
 import { isPermitted, maxRounds, nextPassStep } from "../../src/sync/cluster-pass.ts";
 import type { OperationOutcome } from "../../src/sync/sync-record.ts";
 import { Chance } from "../crash/chance.ts";
+import { exclusiveTurns } from "../support/exclusive-turns.ts";
 import { type HypercoreLab, instance, openHypercoreLab, quickTimeouts } from "../support/hypercore-lab.ts";
 import { readState } from "./cluster-state.ts";
 import { compareAll } from "./compare.ts";
@@ -45,7 +46,7 @@ const timeouts = {
 export async function chaosRun(options: ChaosOptions): Promise<ChaosReport> {
   const { seed } = options;
   const simulator = { nodes: 3, seed, taskMs: 20, rememberedCalls: 200, icosVersion: versionOf(seed) };
-  await using lab = await openHypercoreLab(simulator, { timeouts });
+  await using lab = await openHypercoreLab(simulator, { timeouts, exclusive: exclusiveTurns() });
   const run = new ChaosRun(lab, await lab.open({ auth: "session" }), options);
   try {
     return await run.play();

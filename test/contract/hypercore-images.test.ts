@@ -1,9 +1,8 @@
 import { expect, it } from "vitest";
 import type { DesiredAsset } from "../../src/fleet/desired-state.ts";
-import { Turns } from "../../src/lib/turns.ts";
-import type { Exclusive } from "../../src/ports/exclusive.ts";
 import type { Hypervisor } from "../../src/ports/hypervisor.ts";
 import { MiB, cdrom, desiredVm, freeContext, imageDisk, markOf } from "../support/desired-vm.ts";
+import { exclusiveTurns } from "../support/exclusive-turns.ts";
 import { type HypercoreLab, instance, openHypercoreLab, quickTimeouts } from "../support/hypercore-lab.ts";
 
 interface Image {
@@ -50,14 +49,9 @@ it("ends with one image when two processes upload the same one at once", async (
 });
 
 it("lets no other process upload, or take for an orphan, what is on its way", async () => {
-  const turns = new Turns();
-  const exclusive: Exclusive = async (name, signal, work) => {
-    const leave = await turns.enter(name, signal);
-    return work(signal).finally(leave);
-  };
   // An upload shows no growth while it is on its way: nobody promises that it does.
   const timeouts = { ...quickTimeouts, orphanMs: 1 };
-  await using lab = await openHypercoreLab({ convertMs: 300 }, { exclusive, timeouts });
+  await using lab = await openHypercoreLab({ convertMs: 300 }, { exclusive: exclusiveTurns(), timeouts });
   const image = await lab.image("debian", 24 * MiB);
   const iso = await lab.iso("drivers");
   const other = await lab.open();

@@ -36,19 +36,21 @@ export class OrphanedUploads {
   }
 }
 
-async function listUnfinished(access: ClusterAccess, { signal, beforeChange }: ChangeContext): Promise<Unfinished[]> {
+async function listUnfinished(access: ClusterAccess, context: ChangeContext): Promise<Unfinished[]> {
+  const { signal } = context;
+  const removal = (held: AbortSignal) => ({ access, signal: held, beforeChange: () => context.beforeChange() });
   const images = (await listImages(access, signal)).filter(({ name }) => uploading.test(name));
   const isos = (await listIsos(access, signal)).filter(({ readyForInsert, mounted }) => !readyForInsert && !mounted);
   return [
     ...images.map((image) => ({
       trace: `${image.uuid} ${image.allocatedBytes}`,
       name: image.name.replace(uploading, ""),
-      remove: (held: AbortSignal) => removeImage({ access, signal: held, beforeChange }, image),
+      remove: (held: AbortSignal) => removeImage(removal(held), image),
     })),
     ...isos.map(({ uuid, name }) => ({
       trace: uuid,
       name,
-      remove: (held: AbortSignal) => removeIso({ access, signal: held, beforeChange }, uuid),
+      remove: (held: AbortSignal) => removeIso(removal(held), uuid),
     })),
   ].filter(({ name }) => isImageName(name));
 }
