@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { readOwnership } from "../../src/adapters/hypercore/ownership.ts";
+import { readOwnership } from "../../src/adapters/hypercore/marks/ownership.ts";
 import { diffVirdomain } from "../../src/plan/diff-virdomain.ts";
 import type { LiveVirdomain } from "../../src/plan/live-state.ts";
 import { MiB, blankDisk, desiredVm, freeContext, imageDisk, markOf } from "../support/desired-vm.ts";

@@ -1,4 +1,4 @@
-import { HypercoreClient } from "../../src/adapters/hypercore/client.ts";
+import { HypercoreClient } from "../../src/adapters/hypercore/rest/client.ts";
 import { defaultTimeouts, type HypercoreOptions } from "../../src/adapters/hypercore/options.ts";
 import type { DesiredVirdomain } from "../../src/fleet/desired-state.ts";
 import { diffVirdomain } from "../../src/plan/diff-virdomain.ts";

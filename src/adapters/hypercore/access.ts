@@ -3,12 +3,12 @@ import type { Turns } from "../../lib/turns.ts";
 import type { AssetStore } from "../../ports/asset-store.ts";
 import type { Exclusive } from "../../ports/exclusive.ts";
 import type { ChangeContext } from "../../ports/hypervisor.ts";
-import type { HypercoreClient } from "./client.ts";
+import type { HypercoreClient } from "./rest/client.ts";
 import type { HypercoreTimeouts, Log } from "./options.ts";
-import { poll } from "./pause.ts";
-import { isFull } from "./refusal.ts";
-import { type TaskWaiter, isActive } from "./task-tag.ts";
-import { type Condition, type VirDomain, toCondition, toVirDomainWire } from "./wire.ts";
+import { poll } from "./rest/pause.ts";
+import { isFull } from "./rest/refusal.ts";
+import { type TaskWaiter, isActive } from "./rest/task-tag.ts";
+import { type Condition, type VirDomain, toCondition, toVirDomainWire } from "./rest/wire.ts";
 
 /** What every operation of the driver works with. */
 export interface ClusterAccess {

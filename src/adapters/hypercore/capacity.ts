@@ -1,7 +1,7 @@
 import type { ClusterCapacity } from "../../plan/cluster-capacity.ts";
 import { type ClusterAccess, listTrueConditions } from "./access.ts";
-import { isFull } from "./refusal.ts";
-import { type NodeFacts, toNodeFacts } from "./wire.ts";
+import { isFull } from "./rest/refusal.ts";
+import { type NodeFacts, toNodeFacts } from "./rest/wire.ts";
 
 /**
  * Memory of the nodes that may run VMs, and what the cluster complains about. Storage by tier is read from the drives

@@ -3,7 +3,7 @@ import { type ClusterAccess, listTrueConditions } from "./access.ts";
 import type { HypercoreOptions } from "./options.ts";
 import { requireNotUpdating } from "./update-status.ts";
 import { readVersion, versionAtLeast } from "./version.ts";
-import { toLanIp } from "./wire.ts";
+import { toLanIp } from "./rest/wire.ts";
 
 /** What an operator wants to know of a cluster before trusting it with changes. */
 export async function checkCluster(

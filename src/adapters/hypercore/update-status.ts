@@ -1,7 +1,7 @@
 import { WatcherError } from "../../lib/errors.ts";
 import type { ClusterAccess } from "./access.ts";
-import { type NodeAnswer, updateStatusPath } from "./client.ts";
-import { parseJsonText } from "./json.ts";
+import { type NodeAnswer, updateStatusPath } from "./rest/client.ts";
+import { parseJsonText } from "./rest/json.ts";
 
 export type UpdateVerdict = "idle" | "never-updated" | "preparing" | "applying" | "busy";
 

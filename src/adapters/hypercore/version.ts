@@ -1,6 +1,6 @@
 import { WatcherError } from "../../lib/errors.ts";
 import type { ClusterAccess } from "./access.ts";
-import { toVersion } from "./wire.ts";
+import { toVersion } from "./rest/wire.ts";
 
 /** `icosVersion`, e.g. `9.6.27.225000`. During an update it is the answering node's own, so read it on an idle cluster. */
 export async function readVersion(access: ClusterAccess, signal: AbortSignal): Promise<string> {

@@ -1,9 +1,9 @@
-import type { DesiredDisk, DesiredVirdomain } from "../../fleet/desired-state.ts";
-import type { DiskType } from "../../manifest/document.ts";
-import { sameCapacity } from "../../plan/capacity.ts";
-import type { Bus, DiskNote, MarkNotes, SlotPlace } from "./marks.ts";
+import type { DesiredDisk, DesiredVirdomain } from "../../../fleet/desired-state.ts";
+import type { DiskType } from "../../../manifest/document.ts";
+import { sameCapacity } from "../../../plan/capacity.ts";
+import type { Bus, DiskNote, MarkNotes, SlotPlace } from "../marks/marks.ts";
 import { type NamedDevice, busOf, diskTypeOf, nameDevices, shortUuid } from "./to-virdomain.ts";
-import type { BlockDevice, VirDomain } from "./wire.ts";
+import type { BlockDevice, VirDomain } from "../rest/wire.ts";
 
 export const wireDiskTypes: Readonly<Record<DiskType, string>> = {
   virtio_disk: "VIRTIO_DISK",

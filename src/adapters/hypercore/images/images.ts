@@ -1,9 +1,9 @@
-import { WatcherError } from "../../lib/errors.ts";
-import type { AssetFile } from "../../ports/asset-store.ts";
-import { type ClusterAccess, taskFailed } from "./access.ts";
-import { poll } from "./pause.ts";
+import { WatcherError } from "../../../lib/errors.ts";
+import type { AssetFile } from "../../../ports/asset-store.ts";
+import { type ClusterAccess, taskFailed } from "../access.ts";
+import { poll } from "../rest/pause.ts";
 import { type Removal, type Transfer, fetchAsset, fileBody, imageName } from "./transfer.ts";
-import { type VirtualDisk, toVirtualDisk } from "./wire.ts";
+import { type VirtualDisk, toVirtualDisk } from "../rest/wire.ts";
 
 /** An image on the cluster, ready to be attached. */
 export interface ReadyImage {

@@ -1,19 +1,19 @@
-import { WatcherError } from "../../lib/errors.ts";
-import type { DesiredVirdomain } from "../../fleet/desired-state.ts";
-import type { OwnershipMark } from "../../plan/live-state.ts";
-import { type ClusterAccess, checkpoint, findVm, getIdleVm, listVms, taskFailed, vanished } from "./access.ts";
+import { WatcherError } from "../../../lib/errors.ts";
+import type { DesiredVirdomain } from "../../../fleet/desired-state.ts";
+import type { OwnershipMark } from "../../../plan/live-state.ts";
+import { type ClusterAccess, checkpoint, findVm, getIdleVm, listVms, taskFailed, vanished } from "../access.ts";
 import { type Convergence, converge, operatingSystemOf, prepareMedia } from "./converge.ts";
 import { deleteVm } from "./delete.ts";
 import type { Medium } from "./disk-steps.ts";
 import { placeNewDisks } from "./disks.ts";
 import { nicBody } from "./nics.ts";
-import { ownerText } from "./marks.ts";
-import { isOwnedBy, marksInTags, readOwnership } from "./ownership.ts";
-import { pause, poll } from "./pause.ts";
+import { ownerText } from "../marks/marks.ts";
+import { isOwnedBy, marksInTags, readOwnership } from "../marks/ownership.ts";
+import { pause, poll } from "../rest/pause.ts";
 import { resume } from "./resume.ts";
-import { isActive } from "./task-tag.ts";
+import { isActive } from "../rest/task-tag.ts";
 import { toMachineType } from "./to-virdomain.ts";
-import type { ChangeReply, VirDomain } from "./wire.ts";
+import type { ChangeReply, VirDomain } from "../rest/wire.ts";
 
 /** How often a create whose answer was lost is looked for before it counts as not having happened. */
 const looksAfterLoss = 2;

@@ -1,10 +1,10 @@
-import { WatcherError } from "../../lib/errors.ts";
-import type { ChangeContext, SnapshotReference } from "../../ports/hypervisor.ts";
-import { type ClusterAccess, checkpoint, findVm } from "./access.ts";
-import { poll } from "./pause.ts";
+import { WatcherError } from "../../../lib/errors.ts";
+import type { ChangeContext, SnapshotReference } from "../../../ports/hypervisor.ts";
+import { type ClusterAccess, checkpoint, findVm } from "../access.ts";
+import { poll } from "../rest/pause.ts";
 import { ownLabel, toSnapshotWire, type VmSnapshot } from "./snapshot-wire.ts";
 import { isExpired, toReference } from "./snapshots.ts";
-import { isActive } from "./task-tag.ts";
+import { isActive } from "../rest/task-tag.ts";
 
 /**
  * Removes this instance's snapshots whose time is over, one after another. Others' snapshots, and ours that have no

@@ -1,12 +1,12 @@
-import { WatcherError } from "../../lib/errors.ts";
-import type { LiveVirdomain } from "../../plan/live-state.ts";
-import type { ChangeContext, SnapshotReference, SnapshotRequest } from "../../ports/hypervisor.ts";
-import { type ClusterAccess, awaitTurn, checkpoint, findVm, vanished } from "./access.ts";
-import { requireOurs } from "./delete.ts";
-import { readOwnership } from "./ownership.ts";
-import { changeVm } from "./perform.ts";
+import { WatcherError } from "../../../lib/errors.ts";
+import type { LiveVirdomain } from "../../../plan/live-state.ts";
+import type { ChangeContext, SnapshotReference, SnapshotRequest } from "../../../ports/hypervisor.ts";
+import { type ClusterAccess, awaitTurn, checkpoint, findVm, vanished } from "../access.ts";
+import { requireOurs } from "../vm/delete.ts";
+import { readOwnership } from "../marks/ownership.ts";
+import { changeVm } from "../vm/perform.ts";
 import { fullLabel, ownLabel, snapshotBody, toSnapshotWire, type VmSnapshot } from "./snapshot-wire.ts";
-import type { VirDomain } from "./wire.ts";
+import type { VirDomain } from "../rest/wire.ts";
 
 /**
  * A snapshot of this VM under this label, taken now unless there is one that will do. It counts only once it is listed

@@ -1,12 +1,12 @@
-import { WatcherError } from "../../lib/errors.ts";
-import type { OwnershipMark } from "../../plan/live-state.ts";
-import type { ChangeContext } from "../../ports/hypervisor.ts";
-import { type ClusterAccess, awaitTurn, checkpoint } from "./access.ts";
-import { ownerText } from "./marks.ts";
-import { readOwnership } from "./ownership.ts";
+import { WatcherError } from "../../../lib/errors.ts";
+import type { OwnershipMark } from "../../../plan/live-state.ts";
+import type { ChangeContext } from "../../../ports/hypervisor.ts";
+import { type ClusterAccess, awaitTurn, checkpoint } from "../access.ts";
+import { ownerText } from "../marks/marks.ts";
+import { readOwnership } from "../marks/ownership.ts";
 import { performStep } from "./perform.ts";
 import { isOff } from "./to-virdomain.ts";
-import type { VirDomain } from "./wire.ts";
+import type { VirDomain } from "../rest/wire.ts";
 
 /** Removes a switched-off VM after reading once more that it is the one meant. Gone already is success. */
 export async function deleteVm(

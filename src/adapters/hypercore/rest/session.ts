@@ -1,7 +1,7 @@
-import { WatcherError } from "../../lib/errors.ts";
+import { WatcherError } from "../../../lib/errors.ts";
 import { parseJsonText } from "./json.ts";
 import { type NodeConnection, NodeFailure, type RawReply } from "./node-connection.ts";
-import type { HypercoreOptions } from "./options.ts";
+import type { HypercoreOptions } from "../options.ts";
 import { explainRefusal } from "./refusal.ts";
 import { members, text } from "./wire.ts";
 

@@ -1,14 +1,14 @@
-import { WatcherError } from "../../lib/errors.ts";
-import type { DesiredDisk } from "../../fleet/desired-state.ts";
-import type { ChangeContext } from "../../ports/hypervisor.ts";
-import { type ClusterAccess, interruptible } from "./access.ts";
+import { WatcherError } from "../../../lib/errors.ts";
+import type { DesiredDisk } from "../../../fleet/desired-state.ts";
+import type { ChangeContext } from "../../../ports/hypervisor.ts";
+import { type ClusterAccess, interruptible } from "../access.ts";
 import { deviceAt, wireDiskTypes } from "./disks.ts";
-import type { ReadyImage } from "./images.ts";
-import type { SlotPlace } from "./marks.ts";
+import type { ReadyImage } from "../images/images.ts";
+import type { SlotPlace } from "../marks/marks.ts";
 import { type Step, changeVm } from "./perform.ts";
 import { isOff } from "./to-virdomain.ts";
-import type { ReadyIso } from "./transfer.ts";
-import type { BlockDevice, VirDomain } from "./wire.ts";
+import type { ReadyIso } from "../images/transfer.ts";
+import type { BlockDevice, VirDomain } from "../rest/wire.ts";
 
 /** What a disk is filled with: an image to copy, an ISO to insert, or nothing. */
 export type Medium = { readonly image: ReadyImage } | { readonly iso: ReadyIso } | undefined;

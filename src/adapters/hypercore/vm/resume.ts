@@ -1,9 +1,9 @@
-import type { ChangeContext } from "../../ports/hypervisor.ts";
-import { type ClusterAccess, awaitTurn, interruptible, vanished } from "./access.ts";
-import { readOwnership } from "./ownership.ts";
-import { pause } from "./pause.ts";
+import type { ChangeContext } from "../../../ports/hypervisor.ts";
+import { type ClusterAccess, awaitTurn, interruptible, vanished } from "../access.ts";
+import { readOwnership } from "../marks/ownership.ts";
+import { pause } from "../rest/pause.ts";
 import { nameDevices } from "./to-virdomain.ts";
-import type { VirDomain } from "./wire.ts";
+import type { VirDomain } from "../rest/wire.ts";
 
 /**
  * The VM as an operation finds it. When an earlier attempt noted a disk that is not there, its request may still be on

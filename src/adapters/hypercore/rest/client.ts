@@ -1,8 +1,8 @@
-import { WatcherError } from "../../lib/errors.ts";
+import { WatcherError } from "../../../lib/errors.ts";
 import { parseJsonText } from "./json.ts";
 import { NodeConnection, NodeFailure, type RawReply, type RawRequest } from "./node-connection.ts";
 import { NodeSet } from "./nodes.ts";
-import type { HypercoreOptions, HypercoreTimeouts } from "./options.ts";
+import type { HypercoreOptions, HypercoreTimeouts } from "../options.ts";
 import { pause } from "./pause.ts";
 import { explainRefusal, isFull } from "./refusal.ts";
 import { type Credentials, authFailed, openCredentials } from "./session.ts";

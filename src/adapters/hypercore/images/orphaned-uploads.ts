@@ -1,5 +1,5 @@
-import type { ChangeContext } from "../../ports/hypervisor.ts";
-import { type ClusterAccess, checkpoint } from "./access.ts";
+import type { ChangeContext } from "../../../ports/hypervisor.ts";
+import { type ClusterAccess, checkpoint } from "../access.ts";
 import { listImages, removeImage } from "./images.ts";
 import { listIsos, removeIso } from "./isos.ts";
 import { isImageName } from "./transfer.ts";

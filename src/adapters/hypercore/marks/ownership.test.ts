@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { OwnershipMark } from "../../plan/live-state.ts";
+import type { OwnershipMark } from "../../../plan/live-state.ts";
 import { type DiskNote, isOurMark } from "./marks.ts";
 import { type OwnershipContent, marksInTags, readOwnership, toMembers } from "./ownership.ts";
 import { splitTags } from "./ownership-tags.ts";

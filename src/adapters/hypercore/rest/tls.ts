@@ -1,8 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { TLSSocket } from "node:tls";
 import { buildConnector } from "undici";
-import { WatcherError } from "../../lib/errors.ts";
-import type { HypercoreOptions, TlsOptions } from "./options.ts";
+import { WatcherError } from "../../../lib/errors.ts";
+import type { HypercoreOptions, TlsOptions } from "../options.ts";
 
 /** No connection came about: nothing was sent, so even a changing call may go to another node. */
 export class ConnectFailure extends Error {

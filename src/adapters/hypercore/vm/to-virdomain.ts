@@ -1,9 +1,9 @@
-import type { DiskType, MachineType, NicType } from "../../manifest/document.ts";
-import type { LiveDisk, LiveNic, LiveVirdomain, PowerState } from "../../plan/live-state.ts";
-import type { Bus, DiskNote, MarkNotes } from "./marks.ts";
-import { readOwnership } from "./ownership.ts";
-import { isActive } from "./task-tag.ts";
-import type { BlockDevice, NetDevice, VirDomain, VirDomainState } from "./wire.ts";
+import type { DiskType, MachineType, NicType } from "../../../manifest/document.ts";
+import type { LiveDisk, LiveNic, LiveVirdomain, PowerState } from "../../../plan/live-state.ts";
+import type { Bus, DiskNote, MarkNotes } from "../marks/marks.ts";
+import { readOwnership } from "../marks/ownership.ts";
+import { isActive } from "../rest/task-tag.ts";
+import type { BlockDevice, NetDevice, VirDomain, VirDomainState } from "../rest/wire.ts";
 
 /** A cluster's VM in the product's words. Platform-made devices are left out. */
 export function toVirdomain(vm: VirDomain): LiveVirdomain {

@@ -1,4 +1,4 @@
-import { members, text, UnexpectedShape } from "./wire.ts";
+import { members, text, UnexpectedShape } from "../rest/wire.ts";
 
 /** The members of a VirDomainSnapshot this driver uses, checked on arrival. Times are milliseconds. */
 export interface VmSnapshot {

@@ -1,8 +1,8 @@
-import { WatcherError } from "../../lib/errors.ts";
-import { type ClusterAccess, taskFailed } from "./access.ts";
-import { poll } from "./pause.ts";
+import { WatcherError } from "../../../lib/errors.ts";
+import { type ClusterAccess, taskFailed } from "../access.ts";
+import { poll } from "../rest/pause.ts";
 import { type Removal, type ReadyIso, type Transfer, fetchAsset, fileBody, imageName } from "./transfer.ts";
-import { type ChangeReply, type Iso, toIso } from "./wire.ts";
+import { type ChangeReply, type Iso, toIso } from "../rest/wire.ts";
 
 /** An ISO takes four calls: record, data, ready flag, and a look at its path. A record without the flag is unfinished. */
 export async function ensureIso(transfer: Transfer): Promise<ReadyIso> {

@@ -1,5 +1,5 @@
-import { WatcherError } from "../../lib/errors.ts";
-import type { ChangeContext } from "../../ports/hypervisor.ts";
+import { WatcherError } from "../../../lib/errors.ts";
+import type { ChangeContext } from "../../../ports/hypervisor.ts";
 import {
   type ClusterAccess,
   awaitTurn,
@@ -9,13 +9,13 @@ import {
   interruptible,
   taskFailed,
   vanished,
-} from "./access.ts";
-import { readOwnership } from "./ownership.ts";
-import { Pacer, poll } from "./pause.ts";
+} from "../access.ts";
+import { readOwnership } from "../marks/ownership.ts";
+import { Pacer, poll } from "../rest/pause.ts";
 import { changeVm } from "./perform.ts";
-import { describeTask, isActive } from "./task-tag.ts";
+import { describeTask, isActive } from "../rest/task-tag.ts";
 import { isOff } from "./to-virdomain.ts";
-import type { VirDomain } from "./wire.ts";
+import type { VirDomain } from "../rest/wire.ts";
 
 /** Powers on and waits for RUNNING. A VM under construction is refused: cloud-init runs on the first boot only. */
 export async function startVm(access: ClusterAccess, uuid: string, context: ChangeContext): Promise<void> {

@@ -1,5 +1,5 @@
-import type { VirdomainIdentity } from "../../fleet/desired-state.ts";
-import type { OwnershipMark } from "../../plan/live-state.ts";
+import type { VirdomainIdentity } from "../../../fleet/desired-state.ts";
+import type { OwnershipMark } from "../../../plan/live-state.ts";
 
 /**
  * The texts in which we remember a VM on the VM itself: whose it is, and which of its devices is which. Where they are

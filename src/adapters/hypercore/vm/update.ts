@@ -1,11 +1,11 @@
-import { WatcherError } from "../../lib/errors.ts";
-import type { LiveVirdomain } from "../../plan/live-state.ts";
-import { checkpoint } from "./access.ts";
+import { WatcherError } from "../../../lib/errors.ts";
+import type { LiveVirdomain } from "../../../plan/live-state.ts";
+import { checkpoint } from "../access.ts";
 import { type Convergence, converge } from "./converge.ts";
 import { requireOurs } from "./delete.ts";
-import { readOwnership } from "./ownership.ts";
+import { readOwnership } from "../marks/ownership.ts";
 import { resume } from "./resume.ts";
-import type { VirDomain } from "./wire.ts";
+import type { VirDomain } from "../rest/wire.ts";
 
 /**
  * Brings an existing VM to its desired state. A VM planned without a mark is being adopted; a rename carries the old

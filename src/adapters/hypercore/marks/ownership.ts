@@ -9,7 +9,7 @@ import {
 } from "./marks.ts";
 import { type Labels, foreignLabels, packMarks, sameLabels, unpackMarks } from "./ownership-labels.ts";
 import { joinTags, sortTags, splitTags } from "./ownership-tags.ts";
-import type { VirDomain } from "./wire.ts";
+import type { VirDomain } from "../rest/wire.ts";
 
 type MarkedVm = Pick<VirDomain, "uuid" | "tags" | "labels">;
 

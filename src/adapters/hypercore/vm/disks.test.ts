@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
-import type { DesiredDisk, DesiredVirdomain } from "../../fleet/desired-state.ts";
-import { defaultPolicy } from "../../manifest/document.ts";
+import type { DesiredDisk, DesiredVirdomain } from "../../../fleet/desired-state.ts";
+import { defaultPolicy } from "../../../manifest/document.ts";
 import { placeDisks, placeNewDisks, planDisks } from "./disks.ts";
-import { readOwnership } from "./ownership.ts";
+import { readOwnership } from "../marks/ownership.ts";
 import { shortUuid } from "./to-virdomain.ts";
-import { type VirDomain, toVirDomainWire } from "./wire.ts";
+import { type VirDomain, toVirDomainWire } from "../rest/wire.ts";
 
 function disk(name: string, overrides: Partial<DesiredDisk> = {}): DesiredDisk {
   return { name, type: "virtio_disk", asset: undefined, capacityBytes: 10, boot: undefined, ...overrides };

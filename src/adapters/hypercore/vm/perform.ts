@@ -1,9 +1,9 @@
-import { WatcherError } from "../../lib/errors.ts";
-import type { ChangeContext } from "../../ports/hypervisor.ts";
-import { type ClusterAccess, checkpoint, findIdleVm, findVm, taskFailed } from "./access.ts";
-import { Patience, poll } from "./pause.ts";
-import { isActive } from "./task-tag.ts";
-import type { ChangeReply, VirDomain } from "./wire.ts";
+import { WatcherError } from "../../../lib/errors.ts";
+import type { ChangeContext } from "../../../ports/hypervisor.ts";
+import { type ClusterAccess, checkpoint, findIdleVm, findVm, taskFailed } from "../access.ts";
+import { Patience, poll } from "../rest/pause.ts";
+import { isActive } from "../rest/task-tag.ts";
+import type { ChangeReply, VirDomain } from "../rest/wire.ts";
 
 /** One changing call on one VM, with the way to see on the VM that it has happened. */
 export interface Step {

@@ -1,11 +1,11 @@
-import type { DesiredNic } from "../../fleet/desired-state.ts";
-import type { NicType } from "../../manifest/document.ts";
-import type { ChangeContext } from "../../ports/hypervisor.ts";
-import type { ClusterAccess } from "./access.ts";
-import type { MarkNotes } from "./marks.ts";
+import type { DesiredNic } from "../../../fleet/desired-state.ts";
+import type { NicType } from "../../../manifest/document.ts";
+import type { ChangeContext } from "../../../ports/hypervisor.ts";
+import type { ClusterAccess } from "../access.ts";
+import type { MarkNotes } from "../marks/marks.ts";
 import { changeVm } from "./perform.ts";
 import { nicNameOf, shortUuid } from "./to-virdomain.ts";
-import type { NetDevice, VirDomain } from "./wire.ts";
+import type { NetDevice, VirDomain } from "../rest/wire.ts";
 
 const wireNicTypes: Readonly<Record<NicType, string>> = { virtio: "VIRTIO", e1000: "INTEL_E1000", rtl8139: "RTL8139" };
 

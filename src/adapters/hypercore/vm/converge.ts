@@ -1,18 +1,18 @@
-import type { DesiredDisk, DesiredVirdomain } from "../../fleet/desired-state.ts";
-import type { OwnershipMark } from "../../plan/live-state.ts";
-import type { ChangeContext } from "../../ports/hypervisor.ts";
-import type { ClusterAccess } from "./access.ts";
+import type { DesiredDisk, DesiredVirdomain } from "../../../fleet/desired-state.ts";
+import type { OwnershipMark } from "../../../plan/live-state.ts";
+import type { ChangeContext } from "../../../ports/hypervisor.ts";
+import type { ClusterAccess } from "../access.ts";
 import { type Medium, addDisk, changeDiskType, changeMedium, growDisk, needsOff, removeDisk } from "./disk-steps.ts";
 import { type DiskWork, isOfType, noteDevice, placeDisks, planDisks } from "./disks.ts";
-import type { ImageLibrary } from "./image-library.ts";
+import type { ImageLibrary } from "../images/image-library.ts";
 import { addNic, changeNic, isLike, noteNics, planNics, removeNic } from "./nics.ts";
-import type { DiskNote, SlotPlace } from "./marks.ts";
-import { type OwnershipContent, type OwnershipMembers, readOwnership, toMembers } from "./ownership.ts";
-import { type Labels, sameLabels } from "./ownership-labels.ts";
-import { splitTags } from "./ownership-tags.ts";
+import type { DiskNote, SlotPlace } from "../marks/marks.ts";
+import { type OwnershipContent, type OwnershipMembers, readOwnership, toMembers } from "../marks/ownership.ts";
+import { type Labels, sameLabels } from "../marks/ownership-labels.ts";
+import { splitTags } from "../marks/ownership-tags.ts";
 import { changeVm } from "./perform.ts";
 import { isOff } from "./to-virdomain.ts";
-import type { VirDomain } from "./wire.ts";
+import type { VirDomain } from "../rest/wire.ts";
 
 /** One VM on its way to its desired state. */
 export interface Convergence {

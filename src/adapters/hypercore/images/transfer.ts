@@ -1,10 +1,10 @@
-import type { DesiredAsset } from "../../fleet/desired-state.ts";
-import { contentHash } from "../../lib/canonical-json.ts";
-import { WatcherError } from "../../lib/errors.ts";
-import type { AssetFile } from "../../ports/asset-store.ts";
-import { filePieces } from "../file-pieces.ts";
-import type { ClusterAccess } from "./access.ts";
-import type { BodyStream, RawRequest } from "./node-connection.ts";
+import type { DesiredAsset } from "../../../fleet/desired-state.ts";
+import { contentHash } from "../../../lib/canonical-json.ts";
+import { WatcherError } from "../../../lib/errors.ts";
+import type { AssetFile } from "../../../ports/asset-store.ts";
+import { filePieces } from "../../file-pieces.ts";
+import type { ClusterAccess } from "../access.ts";
+import type { BodyStream, RawRequest } from "../rest/node-connection.ts";
 
 /** An ISO on the cluster, ready to be inserted. */
 export interface ReadyIso {
