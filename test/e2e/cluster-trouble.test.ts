@@ -92,16 +92,29 @@ describe("a cluster that is away", () => {
 });
 
 describe("a cluster that cannot do it", () => {
-  it("says that no node has the memory to start a VM, and starts it when it asks for less", async () => {
+  it("says that no node has the memory left to start a VM, and starts it when it asks for less", async () => {
     await using stage = await openRecorded({ simulator: { nodeMemoryBytes: 4 * 2 ** 30 } });
     const { w } = stage;
-    const commit = await w.push(shop(1, "8 GiB"), "Add the shop");
-    expect(await w.final(commit)).toMatchObject({
+    const withDb = (memory: string) => ({
+      "manifests/shop.yaml": manifest("shop", [
+        { name: "db", memory: "3 GiB" },
+        { name: "web", memory },
+      ]),
+    });
+    expect(
+      await w.final(
+        await w.push(
+          { "manifests/shop.yaml": manifest("shop", [{ name: "db", memory: "3 GiB" }]) },
+          "Add the database",
+        ),
+      ),
+    ).toMatchObject({ state: "success" });
+    expect(await w.final(await w.push(withDb("2 GiB"), "Add the shop"))).toMatchObject({
       state: "error",
       description: expect.stringMatching(/^Failed: 1 of 1 \(web on lab: .*memory/i),
     });
-    expect(await w.final(await w.push(shop(1, "2 GiB"), "Less memory"))).toMatchObject({ state: "success" });
-    expect(await w.vms()).toMatchObject(running);
+    expect(await w.final(await w.push(withDb("1 GiB"), "Less memory"))).toMatchObject({ state: "success" });
+    expect(await w.vms()).toMatchObject([{ name: "db", state: "RUNNING" }, ...running]);
   });
 
   it("fails one task: the retry heals it without a word on the commit", async () => {
