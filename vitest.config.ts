@@ -8,8 +8,9 @@ export default defineConfig({
   test: {
     // Tests of the road mostly wait for processes: two files at a time fit on two cores.
     maxWorkers: 2,
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    // Tests wait for conditions: a limit only ends what will never come, and a machine may be slow.
+    testTimeout: 90_000,
+    hookTimeout: 90_000,
     reporters: ["default"],
     projects: [
       // Rules, properties, random kills and random faults: a failure is a fact, whatever a second run would say.

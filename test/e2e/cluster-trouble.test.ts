@@ -71,7 +71,7 @@ describe("a cluster that is away", () => {
     expect(await w.final(commit, undefined, 60_000)).toMatchObject({ state: "success" });
     await expectOneFinal(w, commit);
     expect((await w.vms()).map((vm) => `${vm.name} ${vm.state}`)).toEqual(names.map((name) => `${name} RUNNING`));
-  }, 90_000);
+  }, 180_000);
 
   it("is not waited for when it refuses the password; a new password and a sync put it right", async () => {
     await using stage = await openRecorded({
@@ -189,7 +189,7 @@ describe.concurrent("a cluster that cannot do it for long", () => {
     await w.control(w.clusterUrl(), "POST", "cluster", { storageFull: false });
     expect(await syncAgain(w)).toMatchObject({ state: "success" });
     expect(await w.vms()).toMatchObject(running);
-  }, 90_000);
+  }, 180_000);
 
   it("fails the tasks of one VM always: its own words reach the commit, and the others are done", async () => {
     await using stage = await openRecorded();
@@ -226,7 +226,7 @@ describe.concurrent("a cluster that cannot do it for long", () => {
     expect((await w.vms()).map((vm) => vm.name)).toEqual(["db", "web"]);
     await w.control(w.clusterUrl(), "DELETE", "faults");
     expect(await syncAgain(w)).toMatchObject({ state: "success" });
-  }, 120_000);
+  }, 180_000);
 });
 
 describe("Redis", () => {
@@ -255,7 +255,7 @@ describe("Redis", () => {
     await expectOneFinal(w, commit);
     expect((await w.vms()).map((vm) => `${vm.name} ${vm.state}`)).toEqual(names.map((name) => `${name} RUNNING`));
     await log.says(/redis is back/);
-  }, 90_000);
+  }, 180_000);
 });
 
 describe("secrets", () => {
@@ -305,7 +305,7 @@ describe("secrets", () => {
     for (const text of everything)
       for (const secret of [planted, "bot-token", Buffer.from("admin:admin").toString("base64")])
         expect(text.includes(secret), `${secret} in ${around(text, secret)}`).toBe(false);
-  }, 60_000);
+  }, 180_000);
 });
 
 function around(text: string, secret: string): string {

@@ -176,7 +176,8 @@ describe("a revert while the bad commit is being applied", () => {
     Array.from({ length: count }, (_unused, index) => ({ name: `vm-${index}`, cpu }));
 
   it("stops it at the next safe boundary and takes away what it began", async () => {
-    const w = await open({ simulator: { taskMs: 150 } });
+    // The four that are begun at once are still being made when the revert comes, however slow this machine is.
+    const w = await open({ simulator: { taskMs: 50, taskMsByKind: { "disk-attach": 4_000 } } });
     await w.final(await w.push({ "manifests/shop.yaml": manifest("shop", vms(1, 1)) }, "Good"));
     const bad = await w.push(
       {
@@ -197,7 +198,7 @@ describe("a revert while the bad commit is being applied", () => {
     expect(await w.final(bad)).toMatchObject({
       description: expect.stringContaining(`Superseded by ${reverted.slice(0, 7)}`),
     });
-  }, 90_000);
+  }, 180_000);
 
   it("puts back what it had changed already", async () => {
     const w = await open({ simulator: { taskMs: 100 } });
@@ -207,7 +208,7 @@ describe("a revert while the bad commit is being applied", () => {
     expect(await w.final(await revert(w), "kraken-gitops/sync", 60_000)).toMatchObject({ state: "success" });
     expect(await w.cpus()).toEqual(Array.from({ length: 8 }, () => 1));
     expect((await w.vms()).every((vm) => vm.state === "RUNNING")).toBe(true);
-  }, 90_000);
+  }, 180_000);
 
   async function revert(w: World): Promise<string> {
     await w.tree.git("revert", "--no-edit", "HEAD");

@@ -96,7 +96,7 @@ describe.concurrent("a forge that does not take a status", () => {
         reason,
       );
     },
-    60_000,
+    180_000,
   );
 
   it("does not wait for ever for an answer", async () => {
@@ -107,7 +107,7 @@ describe.concurrent("a forge that does not take a status", () => {
     expect(await w.final(commit, undefined, 60_000)).toMatchObject({ state: "success" });
     await expectOneFinal(w, commit);
     expect(log.text()).toMatch(/did not answer POST .*(timed? ?out|timeout|aborted)/i);
-  }, 90_000);
+  }, 180_000);
 });
 
 describe("a forge that will not take a status", () => {
@@ -137,7 +137,7 @@ describe("a forge that will not take a status", () => {
     const second = await w.push(shop(2), "Two CPUs");
     expect(await w.final(second, undefined, 45_000)).toMatchObject({ state: "success" });
     await expectOneFinal(w, second);
-  }, 60_000);
+  }, 180_000);
 });
 
 describe("a forge that loses its answers", () => {

@@ -113,7 +113,7 @@ describe("Redis lost in the middle of a sync", () => {
       expect(await w.final(tip, "kraken-gitops/sync", 60_000)).toMatchObject({ state: "success" });
       expect(compareFleet(wishes, await rawVms(w))).toEqual([]);
     },
-    90_000,
+    180_000,
   );
 
   it("gives commits that were left pending their final status", async () => {
@@ -139,5 +139,5 @@ describe("Redis lost in the middle of a sync", () => {
     for (const commit of [first, second])
       expect((await w.statuses(commit)).filter(({ state }) => state !== "pending")).toHaveLength(1);
     expect(compareFleet(wishes, await rawVms(w))).toEqual([]);
-  }, 90_000);
+  }, 180_000);
 });

@@ -94,7 +94,7 @@ describe("merge to deploy", () => {
     await w.control(w.clusterUrl("south"), "DELETE", "faults");
     expect(await w.final(commit, "kraken-gitops/sync", 90_000)).toMatchObject({ state: "success" });
     expect(await w.vms("south")).toMatchObject([{ name: "web", state: "RUNNING" }]);
-  }, 120_000);
+  }, 180_000);
 });
 
 describe("processes", () => {
@@ -209,7 +209,8 @@ describe("roll back", () => {
 
 describe("newest wins", () => {
   it("ends three quick commits as superseded and synced, none pending", async () => {
-    const w = await open({ simulator: { taskMs: 150 } });
+    // A guest that boots loses the request to shut down, which is then sent again a good while later.
+    const w = await open({ simulator: { taskMs: 150, guestBootMs: 0 } });
     const names = ["a", "b", "c", "d", "e", "f"];
     const first = await w.push(shop(1, names), "Six VMs");
     await waitFor(async () => ((await w.vms()).length > 0 ? true : undefined), { what: "the first VM" });
@@ -229,7 +230,7 @@ describe("newest wins", () => {
     expect(vms.map((vm) => vm.name)).toEqual([...names, "g"]);
     for (const commit of [first, second, third])
       expect((await w.statuses(commit)).filter(({ state }) => state !== "pending")).toHaveLength(1);
-  }, 90_000);
+  }, 180_000);
 });
 
 async function commentsWith(w: World, pull: number, head: string) {

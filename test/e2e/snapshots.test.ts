@@ -71,7 +71,7 @@ describe("a change that shuts a VM down", () => {
     await cleanClusters(lookAhead(8), AbortSignal.timeout(10_000));
     expect(await snapshots(w)).toEqual([]);
     expect((await w.vms()).map(({ name, state }) => `${name} ${state}`)).toEqual(["db RUNNING", "web RUNNING"]);
-  }, 90_000);
+  }, 180_000);
 
   it("takes another one when the same commit is applied again to what drifted", async () => {
     const w = await open({ simulator: { lenientWhileRunning: true } });
@@ -85,7 +85,7 @@ describe("a change that shuts a VM down", () => {
     await until("a second snapshot", async () => (await snapshots(w)).length === 2);
     await until("the memory to be put right", async () => (await memoryGiB()) === 2);
     expect(new Set((await snapshots(w)).map(({ label }) => label)).size).toBe(2);
-  }, 90_000);
+  }, 180_000);
 
   it("is not made when the cluster has no room for a snapshot, and the commit says so", async () => {
     const w = await open();
@@ -104,7 +104,7 @@ describe("a change that shuts a VM down", () => {
       state: "RUNNING",
       memoryBytes: 1024 ** 3,
     });
-  }, 90_000);
+  }, 180_000);
 
   it("takes none where the deployment wants none", async () => {
     const w = await open();
@@ -113,7 +113,7 @@ describe("a change that shuts a VM down", () => {
     expect(await w.final(await w.push(shop("2 GiB"), "Large"))).toMatchObject({ state: "success" });
     expect(await snapshots(w)).toEqual([]);
     expect((await newest(w))?.operations[0]).not.toHaveProperty("snapshot");
-  }, 90_000);
+  }, 180_000);
 });
 
 describe("a plan", () => {
@@ -127,5 +127,5 @@ describe("a plan", () => {
     await until("the comment", async () => (await w.forge.comments(pull)).length > 0);
     expect((await w.forge.comments(pull))[0]?.body).toContain("- 1 VM: a snapshot is taken before, kept 7 days.");
     expect(await snapshots(w)).toEqual([]);
-  }, 90_000);
+  }, 180_000);
 });

@@ -8,7 +8,7 @@ beforeAll(async () => {
   opened = await World.open();
   await opened.run();
   await opened.final(await opened.push(good, "Add the shop"));
-}, 60_000);
+}, 180_000);
 afterAll(() => opened?.[Symbol.asyncDispose]());
 
 function world(): World {

@@ -3,7 +3,7 @@ export async function waitFor<T>(
   look: () => Promise<T | undefined> | T | undefined,
   options: { readonly what: string; readonly timeoutMs?: number; readonly describe?: () => Promise<string> },
 ): Promise<T> {
-  const timeoutMs = options.timeoutMs ?? 30_000;
+  const timeoutMs = options.timeoutMs ?? 60_000;
   const deadline = Date.now() + timeoutMs;
   for (;;) {
     const found = await look();

@@ -157,7 +157,7 @@ export class World implements AsyncDisposable {
   }
 
   /** Waits for the final status of a commit. */
-  async final(commit: string, context = "kraken-gitops/sync", timeoutMs = 30_000): Promise<DemoStatus> {
+  async final(commit: string, context = "kraken-gitops/sync", timeoutMs = 60_000): Promise<DemoStatus> {
     return waitFor(
       async () => {
         const newest = (await this.statuses(commit, context)).at(-1);

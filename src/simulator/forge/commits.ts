@@ -21,6 +21,8 @@ export function addCommitRoutes(router: Router, context: ForgeContext): void {
 /** A branch, tag, `heads/…`, `tags/…` or commit id, as GitHub takes them. */
 export async function resolveCommit(context: ForgeContext, repository: RepositoryRecord, ref: string): Promise<string> {
   const directory = context.repositories.directory(repository);
+  const whole = /^[0-9a-f]{40}$/.test(ref) ? await findCommit(directory, ref) : undefined;
+  if (whole !== undefined) return whole;
   if ((await listRefs(directory)).size === 0) throw new ApiError(409, "Git Repository is empty.");
   for (const candidate of [`refs/heads/${ref}`, `refs/tags/${ref}`, `refs/${ref}`, ref]) {
     // Only names and ids: `main~1` or `HEAD@{1}` mean nothing to GitHub.

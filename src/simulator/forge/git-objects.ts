@@ -31,9 +31,16 @@ export async function listRefs(directory: string): Promise<Map<string, string>> 
   return new Map(lines.map((line) => [line.slice(0, line.lastIndexOf(" ")), line.slice(line.lastIndexOf(" ") + 1)]));
 }
 
+// A commit does not change and does not go. Clients ask for the statuses of one again and again, and a process of git
+// each time is what a simulated forge spends most of its time on.
+const knownCommits = new Set<string>();
+const mostKnown = 10_000;
+
 /** The commit a full id, branch, tag or other ref stands for. */
 export async function findCommit(directory: string, ref: string): Promise<string | undefined> {
   if (ref.startsWith("-")) return undefined;
+  const known = `${directory} ${ref}`;
+  if (knownCommits.has(known)) return ref;
   const { code, stdout } = await git(
     directory,
     ["rev-parse", "--verify", "--quiet", "--end-of-options", `${ref}^{commit}`],
@@ -41,7 +48,12 @@ export async function findCommit(directory: string, ref: string): Promise<string
       accept: [0, 1, 128],
     },
   );
-  return code === 0 ? stdout.trim() : undefined;
+  const found = code === 0 ? stdout.trim() : undefined;
+  if (found === ref) {
+    if (knownCommits.size >= mostKnown) knownCommits.clear();
+    knownCommits.add(known);
+  }
+  return found;
 }
 
 export function findBranch(directory: string, branch: string): Promise<string | undefined> {
