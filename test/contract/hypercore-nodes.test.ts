@@ -114,3 +114,9 @@ it("asks another node when one refuses the session again and again", async () =>
   await lab.fault({ match: { node: 1, path: "VirDomain" }, kind: "unauthorized", times: 2 });
   expect((await driver.readLiveState(soon())).virdomains).toEqual([]);
 });
+
+it("does without the other nodes where it may not ask for them", async () => {
+  await using lab = await openHypercoreLab();
+  await lab.fault({ match: { path: "/Node$" }, kind: "error500" });
+  await lab.driver.ensureReady(soon());
+});

@@ -146,10 +146,16 @@ export class HypercoreClient {
    */
   async learnNodes(signal: AbortSignal): Promise<void> {
     if (this.#options.discoverNodes === false || (this.#learnt && performance.now() < this.#learnAtMs)) return;
-    this.#learnAtMs = performance.now() + this.#timeouts.learnMs;
-    const addresses = await this.list("Node", toLanIp, signal);
     this.#learnt = true;
-    for (const node of this.#nodes.learn(addresses)) void this.#tryLearnt(node);
+    this.#learnAtMs = performance.now() + this.#timeouts.learnMs;
+    try {
+      const addresses = await this.list("Node", toLanIp, signal);
+      for (const node of this.#nodes.learn(addresses)) void this.#tryLearnt(node);
+    } catch (error) {
+      signal.throwIfAborted();
+      // The configured nodes do without; whatever is wrong with them will be told by what is asked of them next.
+      this.#options.log?.("debug", { cluster: this.#options.cluster, err: error }, "nodes cannot be learnt now");
+    }
   }
 
   async #tryLearnt(node: NodeConnection): Promise<void> {
@@ -166,6 +172,7 @@ export class HypercoreClient {
   /** Reading alone must not depend on the configured addresses for ever, nor wait for others to be learnt. */
   #learnInBackground(path: string): void {
     if (path === "Node" || performance.now() < this.#learnAtMs) return;
+    // Only the end of this client can make it fail.
     void this.learnNodes(this.#closing.signal).catch(() => undefined);
   }
 
