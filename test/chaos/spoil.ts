@@ -16,7 +16,9 @@ const ofOurVms: Readonly<Record<string, Spoil>> = {
   "one more tag of people": ({ tags }) => ({ tags: `${tags},more` }),
   "a second owner": ({ tags }) => ({ tags: `${tags},kg-own:edge/fleet/shop/nobody` }),
   "being built": ({ tags }) => ({ tags: `${tags},kg-building` }),
-  "no boot order": ({ bootDevices }) => ({ bootDevices: bootDevices.length === 0 ? ["none"] : [] }),
+  "another boot order": ({ blockDevs, bootDevices }) => ({
+    bootDevices: blockDevs.map(({ uuid }) => uuid).filter((uuid) => !bootDevices.includes(uuid)),
+  }),
   "no disks": () => ({ blockDevs: [] }),
   "a disk twice": ({ blockDevs }) => ({ blockDevs: [...blockDevs, ...anew(virtio(blockDevs))] }),
   "a larger disk": ({ blockDevs }) => ({
