@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
 import type { DesiredAsset } from "../../src/fleet/desired-state.ts";
+import type { Exclusive } from "../../src/ports/exclusive.ts";
 import type { Hypervisor } from "../../src/ports/hypervisor.ts";
 import { MiB, cdrom, desiredVm, freeContext, imageDisk, markOf } from "../support/desired-vm.ts";
 import { exclusiveTurns } from "../support/exclusive-turns.ts";
@@ -61,6 +62,25 @@ it("lets no other process upload, or take for an orphan, what is on its way", as
   );
   expect(await lab.changingCalls()).toMatchObject({ "PUT /rest/v1/VirtualDisk/upload": 1, "POST /rest/v1/ISO": 1 });
   expect(Object.keys(await lab.changingCalls()).filter((call) => call.startsWith("DELETE"))).toEqual([]);
+});
+
+it("spares what was finished while the clean-up waited for its turn", async () => {
+  let meanwhile = async (): Promise<void> => {};
+  const exclusive: Exclusive = async (_name, signal, work) => {
+    await meanwhile();
+    return work(signal);
+  };
+  await using lab = await openHypercoreLab({}, { exclusive });
+  const iso = await lab.iso("drivers");
+  await lab.fault({ match: { method: "PATCH", path: "/ISO/" }, kind: "drop-before", times: 1 });
+  await expect(createFrom(lab.driver, "a", iso)).rejects.toMatchObject({ code: "cluster-outcome-unknown" });
+  expect(await lab.driver.removeOrphanedUploads(freeContext())).toEqual([]);
+  meanwhile = async () => {
+    const [left] = (await lab.admin("GET", "ISO")) as { uuid: string }[];
+    await lab.admin("PATCH", `ISO/${left?.uuid}`, { readyForInsert: true });
+  };
+  expect(await lab.driver.removeOrphanedUploads(freeContext())).toEqual([]);
+  expect(await lab.admin("GET", "ISO")).toMatchObject([{ readyForInsert: true }]);
 });
 
 it("keeps another content of the same asset apart from the first", async () => {

@@ -13,7 +13,7 @@ interface Unfinished {
   readonly trace: string;
   /** The name it is to have. */
   readonly name: string;
-  remove(signal: AbortSignal): Promise<void>;
+  remove(): Promise<void>;
 }
 
 /**
@@ -26,7 +26,7 @@ export class OrphanedUploads {
 
   async remove(access: ClusterAccess, context: ChangeContext): Promise<string[]> {
     checkpoint(context);
-    const unfinished = await listUnfinished(access, context);
+    const unfinished = await listUnfinished(access, context, context.signal);
     const removed: string[] = [];
     for (const each of unfinished) {
       if (this.#seenBefore.has(each.trace) && (await removeUnlessInUse(access, each, context))) removed.push(each.name);
@@ -36,39 +36,52 @@ export class OrphanedUploads {
   }
 }
 
-async function listUnfinished(access: ClusterAccess, context: ChangeContext): Promise<Unfinished[]> {
-  const { signal } = context;
-  const removal = (held: AbortSignal) => ({ access, signal: held, beforeChange: () => context.beforeChange() });
+async function listUnfinished(
+  access: ClusterAccess,
+  context: ChangeContext,
+  signal: AbortSignal,
+): Promise<Unfinished[]> {
+  const removal = { access, signal, beforeChange: () => context.beforeChange() };
   const images = (await listImages(access, signal)).filter(({ name }) => uploading.test(name));
   const isos = (await listIsos(access, signal)).filter(({ readyForInsert, mounted }) => !readyForInsert && !mounted);
   return [
     ...images.map((image) => ({
       trace: `${image.uuid} ${image.allocatedBytes}`,
       name: image.name.replace(uploading, ""),
-      remove: (held: AbortSignal) => removeImage(removal(held), image),
+      remove: () => removeImage(removal, image),
     })),
     ...isos.map(({ uuid, name }) => ({
       trace: uuid,
       name,
-      remove: (held: AbortSignal) => removeIso(removal(held), uuid),
+      remove: () => removeIso(removal, uuid),
     })),
   ].filter(({ name }) => isImageName(name));
 }
 
-/** False when somebody is uploading it at this very moment. */
-async function removeUnlessInUse(access: ClusterAccess, each: Unfinished, context: ChangeContext): Promise<boolean> {
-  const busy = AbortSignal.timeout(patienceMs);
-  const begun = new AbortController();
-  const waiting = AbortSignal.any([context.signal, busy]);
+/**
+ * False when somebody is uploading it at this very moment, or has finished it since: what is removed is looked at once
+ * more by whoever alone may upload it.
+ */
+async function removeUnlessInUse(
+  access: ClusterAccess,
+  { trace, name }: Unfinished,
+  context: ChangeContext,
+): Promise<boolean> {
+  const impatience = new AbortController();
+  const timer = setTimeout(() => impatience.abort(), patienceMs);
+  const waiting = AbortSignal.any([context.signal, impatience.signal]);
   try {
-    await access.exclusive(`upload/${access.cluster}/${each.name}`, waiting, async () => {
-      begun.abort();
+    return await access.exclusive(`upload/${access.cluster}/${name}`, waiting, async (held) => {
+      clearTimeout(timer);
       checkpoint(context);
-      await each.remove(context.signal);
+      const still = (await listUnfinished(access, context, held)).find((seen) => seen.trace === trace);
+      await still?.remove();
+      return still !== undefined;
     });
-    return true;
   } catch (error) {
-    if (busy.aborted && !begun.signal.aborted) return false;
+    if (impatience.signal.aborted) return false;
     throw error;
+  } finally {
+    clearTimeout(timer);
   }
 }
