@@ -2,6 +2,7 @@ import { expect, it } from "vitest";
 import { applyOperation } from "../../src/app/apply-operation.ts";
 import { systemClock } from "../../src/adapters/system-clock.ts";
 import type { DesiredVirdomain } from "../../src/fleet/desired-state.ts";
+import type { LiveVirdomain } from "../../src/plan/live-state.ts";
 import { planCluster } from "../../src/plan/plan-cluster.ts";
 import type { Operation } from "../../src/plan/plan.ts";
 import { freeContext, blankDisk, desiredVm, markOf, MiB, revision } from "../support/desired-vm.ts";
@@ -50,12 +51,18 @@ async function createHalf(lab: HypercoreLab, desired: DesiredVirdomain): Promise
 
 const withData = { ...plain, disks: [blankDisk("data", 2 * MiB)] };
 
-it("forgets the place of a disk that was never made once nobody wishes it, so that a disk of people's is not taken for it", async () => {
-  await using lab = await openHypercoreLab();
+/** A VM whose new disk has been noted and was never made. */
+async function addDiskHalf(lab: HypercoreLab): Promise<LiveVirdomain> {
   await bring(lab, plain);
   const [live] = await lab.byName("web-1");
   if (live === undefined) throw new Error("no VM");
   await failHalfway(lab, () => lab.driver.update(live, withData, markOf(withData, instance), freeContext()));
+  return live;
+}
+
+it("forgets the place of a disk that was never made once nobody wishes it, so that a disk of people's is not taken for it", async () => {
+  await using lab = await openHypercoreLab();
+  const live = await addDiskHalf(lab);
   expect((await lab.rawVm(live.id)).tags).toContain("kg-disk:data=virtio0");
   expect(await planned(lab, plain)).toMatchObject([{ kind: "update", disruption: "live" }]);
   await bring(lab, plain);
@@ -66,10 +73,7 @@ it("forgets the place of a disk that was never made once nobody wishes it, so th
 
 it("never removes a disk it knows by its place only, whoever put it there", async () => {
   await using lab = await openHypercoreLab();
-  await bring(lab, plain);
-  const [live] = await lab.byName("web-1");
-  if (live === undefined) throw new Error("no VM");
-  await failHalfway(lab, () => lab.driver.update(live, withData, markOf(withData, instance), freeContext()));
+  const live = await addDiskHalf(lab);
   await lab.admin("POST", "VirDomainBlockDevice", { virDomainUUID: live.id, type: "VIRTIO_DISK", capacity: 7 * MiB });
   await bring(lab, plain);
   expect((await lab.rawVm(live.id)).blockDevs).toMatchObject([{ type: "VIRTIO_DISK", capacity: 7 * MiB }]);
@@ -77,10 +81,7 @@ it("never removes a disk it knows by its place only, whoever put it there", asyn
 
 it("puts its disk elsewhere when people took the place it had noted", async () => {
   await using lab = await openHypercoreLab();
-  await bring(lab, plain);
-  const [live] = await lab.byName("web-1");
-  if (live === undefined) throw new Error("no VM");
-  await failHalfway(lab, () => lab.driver.update(live, withData, markOf(withData, instance), freeContext()));
+  const live = await addDiskHalf(lab);
   await lab.admin("POST", "VirDomainBlockDevice", { virDomainUUID: live.id, type: "VIRTIO_DISK", capacity: 7 * MiB });
   await bring(lab, withData);
   expect((await lab.rawVm(live.id)).blockDevs).toMatchObject([

@@ -9,7 +9,7 @@ import type { FaultRule } from "../../src/simulator/hypercore/faults.ts";
 import type { HypercoreSimulatorOptions } from "../../src/simulator/hypercore/simulator.ts";
 import { MiB, blankDisk, cdrom, cloudInit, desiredVm, freeContext, imageDisk, markOf } from "../support/desired-vm.ts";
 import { type Drop, startDroppingProxy } from "../support/dropping-proxy.ts";
-import { type HypercoreLab, instance, openHypercoreLab } from "../support/hypercore-lab.ts";
+import { type HypercoreLab, instance, openHypercoreLab, storm } from "../support/hypercore-lab.ts";
 import { expectLike } from "./hypervisor.contract.ts";
 
 const mostAttempts = 4;
@@ -186,16 +186,6 @@ for (const [what, variant] of Object.entries(variants)) {
   });
 }
 
-const storm: readonly FaultRule["kind"][] = [
-  "error500",
-  "html502",
-  "drop-before",
-  "drop-after",
-  "truncate",
-  "fail-task-done",
-  "fail-task",
-  "forget-task",
-];
 for (const seed of [1, 2, 3, 4]) {
   it(`reaches the desired state through a storm of every trouble at once (seed ${seed})`, {
     timeout: 60_000,

@@ -4,7 +4,7 @@ import type { LiveVirdomain } from "../../src/plan/live-state.ts";
 import type { Hypervisor, SnapshotReference } from "../../src/ports/hypervisor.ts";
 import { MiB, blankDisk, desiredVm, freeContext, markOf } from "../support/desired-vm.ts";
 import { startDroppingProxy } from "../support/dropping-proxy.ts";
-import { type HypercoreLab, instance, openHypercoreLab, quickTimeouts } from "../support/hypercore-lab.ts";
+import { type HypercoreLab, instance, openHypercoreLab, quickTimeouts, storm } from "../support/hypercore-lab.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const label = "1f3a5b7c9d1f before reboot 5f0c21aa";
@@ -200,16 +200,6 @@ async function reads(lab: HypercoreLab): Promise<number> {
   );
 }
 
-const storm = [
-  "error500",
-  "html502",
-  "drop-before",
-  "drop-after",
-  "truncate",
-  "fail-task-done",
-  "fail-task",
-  "forget-task",
-] as const;
 for (const seed of [1, 2, 3]) {
   it(`takes one snapshot and removes it through a storm of every trouble at once (seed ${seed})`, async () => {
     await using lab = await openHypercoreLab({ seed }, { timeouts: { ...quickTimeouts, verifyMs: 300 } });

@@ -205,3 +205,15 @@ export async function openHypercoreLab(
     },
   };
 }
+
+/** What a single call can meet; the next one is free of it. */
+export const storm: readonly FaultRule["kind"][] = [
+  "error500",
+  "html502",
+  "drop-before",
+  "drop-after",
+  "truncate",
+  "fail-task-done",
+  "fail-task",
+  "forget-task",
+];

@@ -1,21 +1,16 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { advanceSync } from "../../../src/app/advance-sync.ts";
 import { composeEngine } from "../../../src/app/compose.ts";
-import type { Engine } from "../../../src/app/engine.ts";
-import { runOperationJob } from "../../../src/app/run-operation.ts";
-import { startSync } from "../../../src/app/start-sync.ts";
-import { Handles } from "../../../src/lib/handles.ts";
 import type { CallReport } from "../../../src/simulator/hypercore/calls.ts";
 import { temporaryFolder, TestRepository } from "../../support/git-repository.ts";
-import { waitFor } from "../../support/wait-for.ts";
 import { silentLog } from "../../support/world.ts";
 import type { BenchRow, Measurement } from "../bench-row.ts";
 import { bareDeploy } from "../support/bare-deploy.ts";
 import { benchConfig } from "../support/bench-config.ts";
 import { driverDeploy } from "../support/driver-deploy.ts";
 import { startFarm } from "../support/farm.ts";
+import { firstSync } from "../support/first-sync.ts";
 
 const manifestFile = fileURLToPath(new URL("../../../config/examples/three-tier-webapp.yaml", import.meta.url));
 const imageBytes = 32 * 2 ** 20;
@@ -158,35 +153,5 @@ async function roadDeploy(settings: Parameters<typeof benchConfig>[0], begin: ()
   const revision = await repository.commit({ "manifests/three-tier.yaml": await readFile(manifestFile, "utf8") });
   const config = await benchConfig({ ...settings, repositoryUrl: repository.path });
   await using engine = await composeEngine({ config, log: silentLog, version: "0.0.0-bench" });
-  return await sync(engine, revision, begin);
-}
-
-async function sync(engine: Engine, revision: string, begin: () => void): Promise<number> {
-  const signal = AbortSignal.timeout(120_000);
-  const repository = await engine.repository("fleet");
-  await repository.git.fetchBranch(signal);
-  await using handles = new Handles();
-  const working = engine.queue.work(
-    {
-      advance: (job, stop) => advanceSync(engine, job, stop),
-      operation: (job, stop) => runOperationJob(engine, job, stop),
-      deliver: () => Promise.resolve({ kind: "done" }),
-    },
-    { concurrency: { advance: 4, operations: engine.config().workers.concurrency, delivery: 1 }, graceMs: 1_000 },
-  );
-  handles.use(await working);
-  const branch = { observed: revision, currentSync: undefined, synced: undefined, attempted: undefined };
-  const request = { revision, branch, rewritten: false, everything: true, predecessors: [] };
-  begin();
-  const began = performance.now();
-  const id = await startSync(engine, repository, request, signal);
-  const state = await waitFor(
-    async () => {
-      const [found] = await engine.store.readSyncStates([id]);
-      return found?.kind === "finished" ? found : undefined;
-    },
-    { what: "the verdict", timeoutMs: 120_000 },
-  );
-  if (state.verdict.state !== "success") throw new Error(state.verdict.description);
-  return performance.now() - began;
+  return await firstSync(engine, revision, undefined, begin);
 }

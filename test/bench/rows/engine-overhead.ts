@@ -1,15 +1,12 @@
 import { join } from "node:path";
-import { advanceSync } from "../../../src/app/advance-sync.ts";
 import { composeEngine } from "../../../src/app/compose.ts";
 import type { Engine } from "../../../src/app/engine.ts";
 import { runOperationJob } from "../../../src/app/run-operation.ts";
-import { startSync } from "../../../src/app/start-sync.ts";
-import { Handles } from "../../../src/lib/handles.ts";
 import { temporaryFolder, TestRepository } from "../../support/git-repository.ts";
-import { waitFor } from "../../support/wait-for.ts";
 import { manifest, silentLog } from "../../support/world.ts";
 import { type BenchRow, count, type Measurement, percentile, spread } from "../bench-row.ts";
 import { benchConfig } from "../support/bench-config.ts";
+import { firstSync } from "../support/first-sync.ts";
 import { instantHypervisor } from "../support/instant-hypervisor.ts";
 
 const sizes = [100, 1_000] as const;
@@ -77,36 +74,13 @@ async function measure(size: number): Promise<readonly Measurement[]> {
 
 /** Answers how long each operation's job took, fastest first. */
 async function syncAll(engine: Engine, revision: string): Promise<number[]> {
-  const signal = AbortSignal.timeout(120_000);
-  const repository = await engine.repository("fleet");
-  await repository.git.fetchBranch(signal);
   const durations: number[] = [];
-  await using handles = new Handles();
-  const working = engine.queue.work(
-    {
-      advance: (job, stop) => advanceSync(engine, job, stop),
-      async operation(job, stop) {
-        const began = performance.now();
-        const answer = await runOperationJob(engine, job, stop);
-        if (answer.kind === "done") durations.push(performance.now() - began);
-        return answer;
-      },
-      deliver: () => Promise.resolve({ kind: "done" }),
-    },
-    { concurrency: { advance: 4, operations: workers.concurrency, delivery: 1 }, graceMs: 1_000 },
-  );
-  handles.use(await working);
-  const branch = { observed: revision, currentSync: undefined, synced: undefined, attempted: undefined };
-  const request = { revision, branch, rewritten: false, everything: true, predecessors: [] };
-  const id = await startSync(engine, repository, request, signal);
-  const state = await waitFor(
-    async () => {
-      const [found] = await engine.store.readSyncStates([id]);
-      return found?.kind === "finished" ? found : undefined;
-    },
-    { what: "the verdict", timeoutMs: 120_000 },
-  );
-  if (state.verdict.state !== "success") throw new Error(state.verdict.description);
+  await firstSync(engine, revision, async (...job) => {
+    const began = performance.now();
+    const answer = await runOperationJob(...job);
+    if (answer.kind === "done") durations.push(performance.now() - began);
+    return answer;
+  });
   return durations.sort((a, b) => a - b);
 }
 
