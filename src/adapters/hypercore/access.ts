@@ -3,9 +3,10 @@ import type { Turns } from "../../lib/turns.ts";
 import type { AssetStore } from "../../ports/asset-store.ts";
 import type { Exclusive } from "../../ports/exclusive.ts";
 import type { ChangeContext } from "../../ports/hypervisor.ts";
+import { interruptible } from "../boundaries.ts";
 import type { HypercoreClient } from "./rest/client.ts";
 import type { HypercoreTimeouts, Log } from "./options.ts";
-import { poll } from "./rest/pause.ts";
+import { poll } from "../pause.ts";
 import { isFull } from "./rest/refusal.ts";
 import { type TaskWaiter, isActive } from "./rest/task-tag.ts";
 import { type Condition, type VirDomain, toCondition, toVirDomainWire } from "./rest/wire.ts";
@@ -66,35 +67,6 @@ export async function awaitTurn(
 
 export function vanished(access: ClusterAccess, uuid: string): never {
   throw new WatcherError("virdomain-changed", `cluster ${access.cluster}: VM ${uuid} does not exist any more`);
-}
-
-/** A boundary between two steps: nothing is under way, so a newer revision may take over here. */
-export function checkpoint(context: ChangeContext): void {
-  context.signal.throwIfAborted();
-  if (context.stop.aborted) throw stopped();
-}
-
-export function stopped(): WatcherError {
-  return new WatcherError("stopped", "stopped at a safe boundary: a newer revision takes over");
-}
-
-/**
- * Runs something that may be cut off at any moment, such as waiting or transferring, under a signal that also aborts
- * when a newer revision appears; that abort surfaces as `stopped`.
- */
-export async function interruptible<T>(context: ChangeContext, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  checkpoint(context);
-  const controller = new AbortController();
-  const onSignal = (): void => controller.abort(context.signal.reason);
-  const onStop = (): void => controller.abort(stopped());
-  context.signal.addEventListener("abort", onSignal, { once: true });
-  context.stop.addEventListener("abort", onStop, { once: true });
-  try {
-    return await work(controller.signal);
-  } finally {
-    context.signal.removeEventListener("abort", onSignal);
-    context.stop.removeEventListener("abort", onStop);
-  }
 }
 
 /**

@@ -1,7 +1,8 @@
 import type { DesiredAsset } from "../../../fleet/desired-state.ts";
 import { SharedWork } from "../../../lib/shared-work.ts";
 import type { ChangeContext } from "../../../ports/hypervisor.ts";
-import { type ClusterAccess, interruptible } from "../access.ts";
+import { type ClusterAccess } from "../access.ts";
+import { interruptible } from "../../boundaries.ts";
 import { type ReadyImage, ensureImage } from "./images.ts";
 import { ensureIso } from "./isos.ts";
 import type { ReadyIso, Transfer } from "./transfer.ts";

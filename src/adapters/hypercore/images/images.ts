@@ -1,7 +1,7 @@
 import { WatcherError } from "../../../lib/errors.ts";
 import type { AssetFile } from "../../../ports/asset-store.ts";
 import { type ClusterAccess, taskFailed } from "../access.ts";
-import { poll } from "../rest/pause.ts";
+import { poll } from "../../pause.ts";
 import { type Removal, type Transfer, fetchAsset, fileBody, imageName } from "./transfer.ts";
 import { type VirtualDisk, toVirtualDisk } from "../rest/wire.ts";
 

@@ -1,6 +1,6 @@
 import { WatcherError } from "../../../lib/errors.ts";
 import { type ClusterAccess, taskFailed } from "../access.ts";
-import { poll } from "../rest/pause.ts";
+import { poll } from "../../pause.ts";
 import { type Removal, type ReadyIso, type Transfer, fetchAsset, fileBody, imageName } from "./transfer.ts";
 import { type ChangeReply, type Iso, toIso } from "../rest/wire.ts";
 

@@ -1,5 +1,6 @@
 import type { ChangeContext } from "../../../ports/hypervisor.ts";
-import { type ClusterAccess, checkpoint } from "../access.ts";
+import { type ClusterAccess } from "../access.ts";
+import { checkpoint } from "../../boundaries.ts";
 import { listImages, removeImage } from "./images.ts";
 import { listIsos, removeIso } from "./isos.ts";
 import { isImageName } from "./transfer.ts";

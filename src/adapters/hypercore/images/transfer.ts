@@ -3,6 +3,7 @@ import { contentHash } from "../../../lib/canonical-json.ts";
 import { WatcherError } from "../../../lib/errors.ts";
 import type { AssetFile } from "../../../ports/asset-store.ts";
 import { filePieces } from "../../file-pieces.ts";
+import { percentTeller } from "../../percent-teller.ts";
 import type { ClusterAccess } from "../access.ts";
 import type { BodyStream, RawRequest } from "../rest/node-connection.ts";
 
@@ -75,20 +76,5 @@ export function fileBody(transfer: Transfer, file: AssetFile): FileBody {
         tell(sentBytes, file.sizeBytes);
       }
     },
-  };
-}
-
-/** At most a line per 5 percent. */
-function percentTeller(
-  what: string,
-  progress: (text: string) => void,
-): (doneBytes: number, totalBytes: number) => void {
-  let told = -5;
-  return (doneBytes, totalBytes) => {
-    const percent = totalBytes === 0 ? 100 : Math.floor((100 * doneBytes) / totalBytes);
-    if (percent < told + 5 && percent !== 100) return;
-    if (percent === told) return;
-    told = percent;
-    progress(`${what} ${percent}%`);
   };
 }

@@ -3,7 +3,7 @@ import { parseJsonText } from "./json.ts";
 import { NodeConnection, NodeFailure, type RawReply, type RawRequest } from "./node-connection.ts";
 import { NodeSet } from "./nodes.ts";
 import type { HypercoreOptions, HypercoreTimeouts } from "../options.ts";
-import { pause } from "./pause.ts";
+import { pause } from "../../pause.ts";
 import { explainRefusal, isFull } from "./refusal.ts";
 import { type Credentials, authFailed, openCredentials } from "./session.ts";
 import { openConnector } from "./tls.ts";

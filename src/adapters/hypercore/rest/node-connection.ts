@@ -1,7 +1,7 @@
 import { Readable } from "node:stream";
 import { type Dispatcher, Pool, type buildConnector } from "undici";
 import { ConnectFailure } from "./tls.ts";
-import { type Deadline, deadline } from "./pause.ts";
+import { type Deadline, deadline } from "../../pause.ts";
 
 /** A whole answer of one node, whatever its status. */
 export interface RawReply {

@@ -1,5 +1,5 @@
 import type { HypercoreClient } from "./client.ts";
-import { Pacer } from "./pause.ts";
+import { Pacer } from "../../pause.ts";
 import { fillText } from "./refusal.ts";
 import { type TaskStatus, toTaskStatus } from "./wire.ts";
 

@@ -1,7 +1,8 @@
 import { WatcherError } from "../../../lib/errors.ts";
 import type { ChangeContext, SnapshotReference } from "../../../ports/hypervisor.ts";
-import { type ClusterAccess, checkpoint, findVm } from "../access.ts";
-import { poll } from "../rest/pause.ts";
+import { type ClusterAccess, findVm } from "../access.ts";
+import { checkpoint } from "../../boundaries.ts";
+import { poll } from "../../pause.ts";
 import { ownLabel, toSnapshotWire, type VmSnapshot } from "./snapshot-wire.ts";
 import { isExpired, toReference } from "./snapshots.ts";
 import { isActive } from "../rest/task-tag.ts";

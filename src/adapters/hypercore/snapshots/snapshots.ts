@@ -1,7 +1,8 @@
 import { WatcherError } from "../../../lib/errors.ts";
 import type { LiveVirdomain } from "../../../plan/live-state.ts";
 import type { ChangeContext, SnapshotReference, SnapshotRequest } from "../../../ports/hypervisor.ts";
-import { type ClusterAccess, awaitTurn, checkpoint, findVm, vanished } from "../access.ts";
+import { type ClusterAccess, awaitTurn, findVm, vanished } from "../access.ts";
+import { checkpoint } from "../../boundaries.ts";
 import { requireOurs } from "../vm/delete.ts";
 import { readOwnership } from "../marks/ownership.ts";
 import { changeVm } from "../vm/perform.ts";

@@ -1,7 +1,8 @@
 import { WatcherError } from "../../../lib/errors.ts";
 import type { DesiredVirdomain } from "../../../fleet/desired-state.ts";
 import type { OwnershipMark } from "../../../plan/live-state.ts";
-import { type ClusterAccess, checkpoint, findVm, getIdleVm, listVms, taskFailed, vanished } from "../access.ts";
+import { type ClusterAccess, findVm, getIdleVm, listVms, taskFailed, vanished } from "../access.ts";
+import { checkpoint } from "../../boundaries.ts";
 import { type Convergence, converge, operatingSystemOf, prepareMedia } from "./converge.ts";
 import { deleteVm } from "./delete.ts";
 import type { Medium } from "./disk-steps.ts";
@@ -9,7 +10,7 @@ import { placeNewDisks } from "./disks.ts";
 import { nicBody } from "./nics.ts";
 import { ownerText } from "../marks/marks.ts";
 import { isOwnedBy, marksInTags, readOwnership } from "../marks/ownership.ts";
-import { pause, poll } from "../rest/pause.ts";
+import { pause, poll } from "../../pause.ts";
 import { resume } from "./resume.ts";
 import { isActive } from "../rest/task-tag.ts";
 import { toMachineType } from "./to-virdomain.ts";

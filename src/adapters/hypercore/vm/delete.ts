@@ -1,7 +1,8 @@
 import { WatcherError } from "../../../lib/errors.ts";
 import type { OwnershipMark } from "../../../plan/live-state.ts";
 import type { ChangeContext } from "../../../ports/hypervisor.ts";
-import { type ClusterAccess, awaitTurn, checkpoint } from "../access.ts";
+import { type ClusterAccess, awaitTurn } from "../access.ts";
+import { checkpoint } from "../../boundaries.ts";
 import { ownerText } from "../marks/marks.ts";
 import { readOwnership } from "../marks/ownership.ts";
 import { performStep } from "./perform.ts";

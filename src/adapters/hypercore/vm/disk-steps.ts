@@ -1,7 +1,8 @@
 import { WatcherError } from "../../../lib/errors.ts";
 import type { DesiredDisk } from "../../../fleet/desired-state.ts";
 import type { ChangeContext } from "../../../ports/hypervisor.ts";
-import { type ClusterAccess, interruptible } from "../access.ts";
+import { type ClusterAccess } from "../access.ts";
+import { interruptible } from "../../boundaries.ts";
 import { deviceAt, wireDiskTypes } from "./disks.ts";
 import type { ReadyImage } from "../images/images.ts";
 import type { SlotPlace } from "../marks/marks.ts";

@@ -1,7 +1,8 @@
 import { WatcherError } from "../../../lib/errors.ts";
 import type { ChangeContext } from "../../../ports/hypervisor.ts";
-import { type ClusterAccess, checkpoint, findIdleVm, findVm, taskFailed } from "../access.ts";
-import { Patience, poll } from "../rest/pause.ts";
+import { type ClusterAccess, findIdleVm, findVm, taskFailed } from "../access.ts";
+import { checkpoint } from "../../boundaries.ts";
+import { Patience, poll } from "../../pause.ts";
 import { isActive } from "../rest/task-tag.ts";
 import type { ChangeReply, VirDomain } from "../rest/wire.ts";
 

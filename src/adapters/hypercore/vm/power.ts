@@ -1,17 +1,9 @@
 import { WatcherError } from "../../../lib/errors.ts";
 import type { ChangeContext } from "../../../ports/hypervisor.ts";
-import {
-  type ClusterAccess,
-  awaitTurn,
-  checkpoint,
-  findVm,
-  getVm,
-  interruptible,
-  taskFailed,
-  vanished,
-} from "../access.ts";
+import { type ClusterAccess, awaitTurn, findVm, getVm, taskFailed, vanished } from "../access.ts";
+import { checkpoint, interruptible } from "../../boundaries.ts";
 import { readOwnership } from "../marks/ownership.ts";
-import { Pacer, poll } from "../rest/pause.ts";
+import { Pacer, poll } from "../../pause.ts";
 import { changeVm } from "./perform.ts";
 import { describeTask, isActive } from "../rest/task-tag.ts";
 import { isOff } from "./to-virdomain.ts";

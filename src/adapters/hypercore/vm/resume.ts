@@ -1,7 +1,8 @@
 import type { ChangeContext } from "../../../ports/hypervisor.ts";
-import { type ClusterAccess, awaitTurn, interruptible, vanished } from "../access.ts";
+import { type ClusterAccess, awaitTurn, vanished } from "../access.ts";
+import { interruptible } from "../../boundaries.ts";
 import { readOwnership } from "../marks/ownership.ts";
-import { pause } from "../rest/pause.ts";
+import { pause } from "../../pause.ts";
 import { nameDevices } from "./to-virdomain.ts";
 import type { VirDomain } from "../rest/wire.ts";
 

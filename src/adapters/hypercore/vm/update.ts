@@ -1,6 +1,6 @@
 import { WatcherError } from "../../../lib/errors.ts";
 import type { LiveVirdomain } from "../../../plan/live-state.ts";
-import { checkpoint } from "../access.ts";
+import { checkpoint } from "../../boundaries.ts";
 import { type Convergence, converge } from "./converge.ts";
 import { requireOurs } from "./delete.ts";
 import { readOwnership } from "../marks/ownership.ts";
