@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // Makes a fresh clone ready for `npm test`, `npm run demo` and `npm run bench`: installs npm packages, builds, and
-// installs a Redis server through the system's package manager where there is none. Uses nothing but Node itself.
+// installs a Redis server through the system's package manager where there is none. With `--libvirt` also what real
+// virtual machines need. Uses nothing but Node itself.
 import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, readFileSync, statSync, readdirSync } from "node:fs";
 import { join } from "node:path";
@@ -62,20 +63,62 @@ function ensureBuild() {
   if (!run("npm", ["run", "--silent", "build"])) fail("the build failed, see above.");
 }
 
+/** Debian's and Ubuntu's names; programs without which each package counts as missing. */
+const libvirtPackages = {
+  "libvirt-clients": "virsh",
+  "libvirt-daemon": "virtlogd",
+  "libvirt-daemon-system": "/etc/libvirt/qemu.conf",
+  "libvirt-daemon-driver-qemu": "libvirtd",
+  "qemu-system-x86": "qemu-system-x86_64",
+  "qemu-utils": "qemu-img",
+  ovmf: "/usr/share/OVMF/OVMF_VARS_4M.fd",
+  swtpm: "swtpm",
+  "swtpm-tools": "swtpm_setup",
+  xorriso: "xorriso",
+  "dnsmasq-base": "dnsmasq",
+  iptables: "iptables",
+  "grub-common": "grub-mkimage",
+  "grub-pc-bin": "/usr/lib/grub/i386-pc/boot.img",
+  "grub-efi-amd64-bin": "/usr/lib/grub/x86_64-efi/fat.mod",
+  mtools: "mcopy",
+  dosfstools: "mkfs.fat",
+  cpio: "cpio",
+  "xz-utils": "xz",
+  "util-linux": "setpriv",
+};
+
+function isThere(what) {
+  return what.startsWith("/")
+    ? existsSync(what)
+    : isOnPath(what) || ["/usr/sbin", "/sbin"].some((folder) => existsSync(join(folder, what)));
+}
+
 function ensureRedis() {
   if (isOnPath("redis-server") || isOnPath("valkey-server")) return;
-  const help = "install redis-server (or valkey-server) and run this again";
-  if (!isOnPath("apt-get")) fail(`no redis-server or valkey-server on PATH; ${help}.`);
+  installPackages(["redis-server"], "install redis-server (or valkey-server) and run this again");
+}
+
+/** Everything for real virtual machines on this one, and the guest that boots in them. */
+async function ensureLibvirt() {
+  const missing = Object.entries(libvirtPackages).flatMap(([name, proof]) => (isThere(proof) ? [] : [name]));
+  if (missing.length > 0) installPackages(missing, `install ${missing.join(", ")} and run this again`);
+  const { ensureTinyGuest } = await import("./tiny-guest.js");
+  const image = ensureTinyGuest();
+  say(`guest for real VMs: ${image}`);
+}
+
+function installPackages(names, help) {
+  if (!isOnPath("apt-get")) fail(`not on this machine: ${names.join(", ")}; ${help}.`);
   const sudo = process.getuid?.() === 0 ? [] : isOnPath("sudo") ? ["sudo", "-n"] : undefined;
-  if (sudo === undefined) fail(`no redis-server on PATH, and only root may install it; ${help}.`);
-  say("installing redis-server with apt-get");
+  if (sudo === undefined) fail(`not on this machine: ${names.join(", ")}, and only root may install it; ${help}.`);
+  say(`installing ${names.join(", ")} with apt-get`);
   const apt = (...args) => {
     const [command, ...rest] = [...sudo, "apt-get", ...args];
     return run(command, rest, { env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" } });
   };
-  const install = ["install", "-y", "-qq", "--no-install-recommends", "redis-server"];
+  const install = ["install", "-y", "-qq", "--no-install-recommends", ...names];
   if (!apt(...install) && !(apt("update", "-qq") && apt(...install)))
-    fail(`apt-get could not install redis-server; ${help}.`);
+    fail(`apt-get could not install ${names.join(", ")}; ${help}.`);
 }
 
 function checkGit() {
@@ -90,3 +133,4 @@ checkGit();
 ensurePackages();
 ensureBuild();
 ensureRedis();
+if (process.argv.includes("--libvirt")) await ensureLibvirt();

@@ -4,6 +4,7 @@ import { defaultPolicy } from "../manifest/document.ts";
 import { diffVirdomain, isProtected } from "../plan/diff-virdomain.ts";
 import type { LiveVirdomain, OwnershipMark } from "../plan/live-state.ts";
 import { nameDevices } from "../plan/match-virdomains.ts";
+import { needsOff } from "../plan/needs-off.ts";
 import { type Change, disruptionOrder, type Operation } from "../plan/plan.ts";
 import type { ChangeContext, Hypervisor } from "../ports/hypervisor.ts";
 import type { Probe } from "../ports/probe.ts";
@@ -102,7 +103,7 @@ async function applyUpdate(
     return done;
   }
   await hypervisor.prepare(newMedia(desired, live), context);
-  if (wanted.some((change) => hypervisor.traits.rebootFor.has(change.kind)))
+  if (wanted.some(({ kind }) => needsOff(kind, { live, desired }, hypervisor.traits)))
     await stopVirdomain(hypervisor, found, desired, context);
   const updated = await orRestart(input, desired, found, context, async () => {
     await ensureSnapshotBefore(input, desired, found, wanted, context);
@@ -144,7 +145,7 @@ async function orRestart<T>(
   }
 }
 
-/** Stops the VM only where the change turns out to need it, and the plan spoke of more than a live change. */
+/** Stops the VM only where the change turns out to need it, and the plan said that it would or may restart. */
 async function updateVirdomain(
   input: OperationInput,
   desired: DesiredVirdomain,
@@ -159,7 +160,8 @@ async function updateVirdomain(
     return await hypervisor.update(await current(), desired, mark, context);
   } catch (error) {
     const running = error instanceof WatcherError && error.code === "virdomain-running";
-    if (!running || operation.disruption === "live") throw error;
+    const announced = operation.disruption !== "live" || operation.notices.some(({ code }) => code === "may-restart");
+    if (!running || !announced) throw error;
     context.progress(`${desired.name} is shut down: ${error.message}`);
     await stopVirdomain(hypervisor, await current(), desired, context);
     return hypervisor.update(await current(), desired, mark, context);

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { WatcherError } from "../lib/errors.ts";
 import { Handles } from "../lib/handles.ts";
 import type { ClusterConfig, Config, RepositoryConfig, SecretReference } from "../config/config.ts";
+import type { PlatformTraits } from "../plan/live-state.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { AssetStore } from "../ports/asset-store.ts";
 import type { Exclusive } from "../ports/exclusive.ts";
@@ -15,6 +16,8 @@ import type { GitAuth } from "../adapters/git/git-environment.ts";
 import { openGitSource } from "../adapters/git/simple-git-source.ts";
 import { openHypercore } from "../adapters/hypercore/driver.ts";
 import { hypercoreTraits } from "../adapters/hypercore/traits.ts";
+import { openLibvirt } from "../adapters/libvirt/driver.ts";
+import { libvirtTraits } from "../adapters/libvirt/traits.ts";
 import { createNetworkProbe } from "../adapters/network-probe.ts";
 import { openRedis } from "../adapters/redis/connection.ts";
 import { openJobQueue } from "../adapters/redis/job-queue.ts";
@@ -54,7 +57,13 @@ export function composeWorld(options: ComposeOptions, shared: Shared = {}): Worl
   const { log } = options;
   const assets = openOnce((_name, settings: Config["assets"]) => openAssets(settings, config.dataDir, log));
   const clusters = openOnce(async (_name, settings: { readonly cluster: ClusterConfig; readonly instance: string }) =>
-    openCluster(settings.cluster, settings.instance, await assets.get("assets", config.assets), log, shared),
+    openCluster(settings.cluster, {
+      instance: settings.instance,
+      assets: await assets.get("assets", config.assets),
+      dataDir: config.dataDir,
+      log: log.child({ cluster: settings.cluster.name }),
+      ...shared,
+    }),
   );
   const repositories = openOnce((_name, settings: RepositoryConfig) => openRepository(settings, config.dataDir, log));
   return {
@@ -74,8 +83,7 @@ export function composeWorld(options: ComposeOptions, shared: Shared = {}): Worl
         return Promise.reject(new WatcherError("config-invalid", `the configuration has no repository ${name}`));
       return repositories.get(name, settings);
     },
-    /** Of libvirt nothing is known before its driver exists; planning then takes the same care as on HyperCore. */
-    traits: () => hypercoreTraits,
+    traits: traitsOf,
     async [Symbol.asyncDispose]() {
       await repositories[Symbol.asyncDispose]();
       await clusters[Symbol.asyncDispose]();
@@ -142,20 +150,29 @@ async function openAssets(
   });
 }
 
-async function openCluster(
-  cluster: ClusterConfig,
-  instance: string,
-  assets: AssetStore,
-  log: Log,
-  shared: Shared,
-): Promise<Hypervisor> {
-  const { hypercore } = cluster;
-  if (hypercore === undefined) {
-    throw new WatcherError(
-      "cluster-unsupported",
-      `cluster ${cluster.name} is a libvirt host; this version has no libvirt driver`,
-    );
-  }
+/** What every driver is opened with. */
+interface DriverParts extends Shared {
+  readonly instance: string;
+  readonly assets: AssetStore;
+  readonly dataDir: string;
+  readonly log: Log;
+}
+
+async function openCluster(cluster: ClusterConfig, { log, dataDir, ...parts }: DriverParts): Promise<Hypervisor> {
+  const { hypercore, libvirt } = cluster;
+  const tell = (level: "debug" | "info" | "warn" | "error", fields: object, message: string): void =>
+    log[level](fields, message);
+  if (libvirt !== undefined)
+    return openLibvirt({
+      cluster: cluster.name,
+      ...libvirt,
+      ...parts,
+      networks: Object.values(cluster.networks ?? { "*": { network: "default" } }),
+      workDir: join(dataDir, "libvirt"),
+      log: tell,
+    });
+  if (hypercore === undefined)
+    throw new WatcherError("cluster-unsupported", `cluster ${cluster.name} names neither hypercore nor libvirt`);
   return openHypercore({
     cluster: cluster.name,
     endpoints: hypercore.endpoints,
@@ -164,10 +181,8 @@ async function openCluster(
     auth: hypercore.auth,
     discoverNodes: hypercore.discoverNodes,
     tls: withoutUndefined(hypercore.tls),
-    instance,
-    assets,
-    ...shared,
-    log: (level, fields, message) => log[level]({ cluster: cluster.name, ...fields }, message),
+    ...parts,
+    log: tell,
   });
 }
 
@@ -207,8 +222,12 @@ function withoutUndefined<T extends object>(value: T): { [K in keyof T]?: Exclud
   };
 }
 
-/** What planning assumes of a cluster that is not asked. */
-export const offlineTraits = hypercoreTraits;
+const traits = { hypercore: hypercoreTraits, libvirt: libvirtTraits } as const;
+
+/** What planning knows of a driver without asking a cluster. */
+export function traitsOf(driver: ClusterConfig["driver"]): PlatformTraits {
+  return traits[driver];
+}
 
 /** The logger and the reading of folders, for the command line: commands reach adapters through this file only. */
 export { createLog } from "../adapters/pino-log.ts";

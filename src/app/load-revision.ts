@@ -49,6 +49,14 @@ function toSettings(config: Config, repository: NamedRepository): FleetSettings 
   };
 }
 
-function toCluster({ name, id, driver, labels, variables, networks }: ClusterConfig): Cluster {
-  return { name, ...(id === undefined ? {} : { id }), driver, labels, variables, networks };
+function toCluster({ name, id, driver, labels, variables, networks, limits }: ClusterConfig): Cluster {
+  return {
+    name,
+    ...(id === undefined ? {} : { id }),
+    driver,
+    labels,
+    variables,
+    networks,
+    ...(limits === undefined ? {} : { limits }),
+  };
 }

@@ -30,8 +30,7 @@ export async function ensureSnapshotBefore(
 ): Promise<void> {
   const { hypervisor, operation } = input;
   const wasOn = isOn(met) || wasPlannedOn(operation, desired);
-  const building = met.mark?.building === true;
-  const needed = snapshotBefore(desired, { changes, wasOn, building }, hypervisor.traits);
+  const needed = snapshotBefore(desired, { changes, live: met, wasOn }, hypervisor.traits);
   if (needed === undefined) return recallSnapshot(input, met, context);
   context.progress("taking a snapshot");
   const request = {

@@ -1,5 +1,5 @@
 import { access, stat } from "node:fs/promises";
-import { composeWorld, createLog, offlineTraits, readCommittedFolder, readFolder, type World } from "../app/compose.ts";
+import { composeWorld, createLog, readCommittedFolder, readFolder, traitsOf, type World } from "../app/compose.ts";
 import { fleetSettings, loadRevision } from "../app/load-revision.ts";
 import { type FleetSettings, isManifest } from "../app/manifests.ts";
 import { planWithCapacity } from "../app/plan-with-capacity.ts";
@@ -169,7 +169,7 @@ async function plan(inputs: Inputs): Promise<Plan> {
   const engine = world === undefined ? undefined : { hypervisor: world.hypervisor, log };
   const read =
     inputs.offline || engine === undefined
-      ? assume(clusters, base, instance)
+      ? assume(clusters, base, instance, world)
       : await readClusters(engine, clusters, signal);
   const input: PlanInput = {
     ...inputs,
@@ -185,7 +185,14 @@ async function plan(inputs: Inputs): Promise<Plan> {
 }
 
 /** Offline, a cluster is taken to be as the base asks. */
-function assume(clusters: readonly string[], base: DesiredState | undefined, instance: string): ClustersRead {
+function assume(
+  clusters: readonly string[],
+  base: DesiredState | undefined,
+  instance: string,
+  world: World | undefined,
+): ClustersRead {
+  const driverOf = (name: string) =>
+    world?.config().clusters.find((cluster) => cluster.name === name)?.driver ?? "hypercore";
   const virdomainsOf = (cluster: string) =>
     targetsOn(base, cluster).flatMap((target) =>
       target.virdomains.map((virdomain) => assumeApplied(virdomain, instance, undefined)),
@@ -194,7 +201,7 @@ function assume(clusters: readonly string[], base: DesiredState | undefined, ins
     live: new Map(
       clusters.map((cluster) => [
         cluster,
-        { state: { cluster, virdomains: virdomainsOf(cluster) }, traits: offlineTraits },
+        { state: { cluster, virdomains: virdomainsOf(cluster) }, traits: traitsOf(driverOf(cluster)) },
       ]),
     ),
     held: [],

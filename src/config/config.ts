@@ -85,8 +85,23 @@ export interface HypercoreConfig {
 }
 
 export interface LibvirtConfig {
+  /** As libvirt's own tools take it, e.g. `qemu:///system`; never with a password. */
   readonly uri: string;
-  readonly pool: string | undefined;
+  /** Storage pool for disks, images and seeds. */
+  readonly pool: string;
+  readonly machine: "q35" | "pc";
+  /** `kvm` is required; `auto` falls back to emulation with a warning; `tcg` always emulates. */
+  readonly accelerator: "kvm" | "auto" | "tcg";
+  /** Whether a VM's disks are full copies of their image or qcow2 overlays on it. */
+  readonly disks: "copy" | "overlay";
+  /** CPUs a running VM can be given without a restart; undefined for none beyond its own. */
+  readonly maxCpus: number | undefined;
+  /** Machine type `tpm` boots with Secure Boot. */
+  readonly secureBoot: boolean;
+  /** Bus of the cloud-init CD-ROM. */
+  readonly seedBus: "scsi" | "sata";
+  /** Where serial consoles are logged: `pool`, `off`, or an absolute folder on the host. */
+  readonly consoleLogs: string;
 }
 
 export interface AssetsConfig {

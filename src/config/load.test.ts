@@ -29,6 +29,20 @@ function hypercore(settings: string): string {
   return `repositories: []\nclusters:\n  - name: a\n    hypercore: { username: u, passwordEnv: P, ${settings} }\n`;
 }
 
+/** The laboratory with these settings; its URI is a good one unless given. */
+function onLibvirt(settings: string): string {
+  const uri = settings.includes("uri:") ? "" : "uri: qemu:///system, ";
+  return `repositories: []\nclusters: [{ name: lab, libvirt: { ${uri}${settings} } }]`;
+}
+
+function onNetwork(target: string): string {
+  return `repositories: []\n${lab.replace(" } }]", ` }, networks: { x: ${target} } }]`)}`;
+}
+
+function onLimits(limits: string): string {
+  return `repositories: []\n${lab.replace(" } }]", ` }, limits: ${limits} }]`)}`;
+}
+
 describe("defaults", () => {
   it("fills in everything that is left out", () => {
     expect(good(smallest)).toMatchObject({
@@ -98,6 +112,75 @@ describe("GitHub", () => {
   });
 });
 
+describe("libvirt", () => {
+  it("has defaults for everything but where it is", () => {
+    expect(good(`repositories: []\n${lab}`).clusters[0]).toEqual({
+      name: "lab",
+      id: "lab",
+      driver: "libvirt",
+      labels: {},
+      variables: {},
+      networks: undefined,
+      hypercore: undefined,
+      libvirt: {
+        uri: "qemu:///system",
+        pool: "default",
+        machine: "q35",
+        accelerator: "kvm",
+        disks: "copy",
+        maxCpus: undefined,
+        secureBoot: false,
+        seedBus: "scsi",
+        consoleLogs: "pool",
+      },
+    });
+  });
+  it("takes every setting", () => {
+    const settings = {
+      uri: "qemu+libssh://root@host:2222/system?keyfile=/k&known_hosts=/h",
+      pool: "vms",
+      machine: "q35",
+      accelerator: "auto",
+      disks: "overlay",
+      maxCpus: 8,
+      secureBoot: true,
+      seedBus: "sata",
+      consoleLogs: "/var/log/vms",
+    };
+    const text = `repositories: []\nclusters: [{ name: lab, libvirt: ${JSON.stringify(settings)} }]`;
+    expect(good(text).clusters[0]?.libvirt).toEqual(settings);
+  });
+  it.each([
+    "qemu:///session",
+    "qemu+ssh://root@host/system",
+    "qemu+tls://host/system?pkipath=/etc/pki",
+    "qemu+unix:///system?socket=/run/libvirt/libvirt-sock",
+    "test:///default",
+    "test+unix:///default?socket=/run/s&mode=direct",
+  ])("is reached at %s", (uri) => {
+    expect(good(onLibvirt(`uri: "${uri}"`)).clusters[0]?.libvirt?.uri).toBe(uri);
+  });
+  it("maps NICs to networks, bridges, tagging networks and the user-mode network", () => {
+    const networks = {
+      "*": { network: "default" },
+      lan: { bridge: "br0" },
+      ovs: { network: "ovs", vlan: 20 },
+      nat: { user: true },
+    };
+    const text = `repositories: []\n${lab.replace(" } }]", ` }, networks: ${JSON.stringify(networks)} }]`)}`;
+    expect(good(text).clusters[0]?.networks).toEqual(networks);
+  });
+  it("may be a laboratory, as any cluster", () => {
+    expect(good(onLimits("{ memory: 256 MiB, cpu: 2 }")).clusters[0]?.limits).toEqual({
+      memoryBytes: 256 * 2 ** 20,
+      cpu: 2,
+    });
+    expect(good(onLimits("{ cpu: 2 }")).clusters[0]?.limits).toEqual({ cpu: 2 });
+    const onHypercore = `${hypercore("endpoints: [https://h]")}    limits: { memory: 1 GB }\n`;
+    expect(good(onHypercore).clusters[0]?.limits).toEqual({ memoryBytes: 1e9 });
+  });
+});
+
 describe("problems", () => {
   it("are told all at once, with their places", () => {
     const text = `instnace: edge\nworkers: { concurrency: many }\nclusters: []\n`;
@@ -146,11 +229,34 @@ describe("problems", () => {
     ["a size of nothing", `assets: { maxAssetSize: 0 }\n${smallest}`, /maxAssetSize: must be more than nothing/],
     ["a size that is none", `assets: { maxAssetSize: true }\n${smallest}`, /maxAssetSize: must be a size such as/],
     ["an ssh key for HTTPS", `${repository}, auth: { sshKeyFile: k } }]\n${lab}`, /ssh URL only/],
+    ["a VLAN for libvirt", onNetwork("{ vlan: 1 }"), /a network or a bridge.*VLAN 1 is on/],
+    ["two networks for libvirt", onNetwork("{ network: a, bridge: b }"), /exactly one of network, bridge and user/],
+    ["no network for libvirt", onNetwork("{}"), /exactly one of network, bridge and user/],
+    ["a VLAN on a bridge", onNetwork("{ bridge: b, vlan: 1 }"), /beside a network only/],
+    ["a user-mode network that is none", onNetwork("{ user: false }"), /user: must be one of true/],
     [
-      "a VLAN for libvirt",
-      `repositories: []\n${lab.replace(" } }]", " }, networks: { x: { vlan: 1 } } }]")}`,
-      /network or a bridge/,
+      "a network for HyperCore",
+      `${hypercore("endpoints: [https://h]")}    networks: { x: { vlan: 1, network: y } }\n`,
+      /HyperCore takes a vlan, and nothing else/,
     ],
+    ["a limit on memory that no VM can live with", onLimits("{ memory: 1 MiB }"), /limits\.memory: .*64 MiB/],
+    ["a limit that is no size", onLimits("{ memory: much }"), /limits\.memory: /],
+    ["a limit of no CPU", onLimits("{ cpu: 0 }"), /limits\.cpu: must be >= 1/],
+    [
+      "an unknown hypervisor",
+      onLibvirt("uri: xen:///system"),
+      /uri: must begin with qemu:\/\/ or .*qemu\+ssh:\/\/ or .*qemu\+tls:\/\//,
+    ],
+    ["a libvirt URI that is none", onLibvirt("uri: system"), /uri: is no URL \(write qemu:\/\/ or /],
+    ["a libvirt URI without a daemon", onLibvirt("uri: qemu://system"), /uri: must end in \/system or \/session/],
+    [
+      "a password in a libvirt URI",
+      onLibvirt("uri: qemu+ssh://root:geheim@host/system"),
+      /uri: must not hold credentials/,
+    ],
+    ["Secure Boot on an old machine", onLibvirt("machine: pc, secureBoot: true"), /secureBoot: needs machine q35/],
+    ["a relative folder for console logs", onLibvirt("consoleLogs: logs"), /consoleLogs: .*absolute folder/],
+    ["an unknown accelerator", onLibvirt("accelerator: hvf"), /must be one of kvm, auto, tcg/],
   ];
   it.each(cases)("tells of %s", (_title, text, expected) => {
     const found = problems(text);
@@ -165,6 +271,10 @@ describe("warnings", () => {
     expect("warnings" in loaded && loaded.warnings.map((warning) => warning.path)).toEqual([
       "clusters[0].hypercore.endpoints[0]",
       "clusters[0].hypercore.tls.insecure",
+    ]);
+    const unverified = parseConfig(onLibvirt('uri: "qemu+tls://host/system?no_verify=1"'), file, {});
+    expect("warnings" in unverified && unverified.warnings.map((warning) => warning.path)).toEqual([
+      "clusters[0].libvirt.uri",
     ]);
   });
 });

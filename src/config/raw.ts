@@ -55,11 +55,17 @@ export interface RawCluster {
   readonly id?: string;
   readonly labels?: Readonly<Record<string, string>>;
   readonly variables?: Readonly<Record<string, string>>;
-  readonly networks?: Readonly<
-    Record<string, { readonly vlan?: number; readonly network?: string; readonly bridge?: string }>
-  >;
+  readonly limits?: { readonly memory?: string | number; readonly cpu?: number };
+  readonly networks?: Readonly<Record<string, RawNetwork>>;
   readonly hypercore?: RawHypercore;
-  readonly libvirt?: { readonly uri: string; readonly pool?: string };
+  readonly libvirt?: RawLibvirt;
+}
+
+export interface RawNetwork {
+  readonly vlan?: number;
+  readonly network?: string;
+  readonly bridge?: string;
+  readonly user?: true;
 }
 
 export type RawHypercore = RawSecret<"password"> & {
@@ -70,3 +76,15 @@ export type RawHypercore = RawSecret<"password"> & {
   readonly caFile?: string;
   readonly tls?: { readonly insecure?: boolean; readonly caFile?: string; readonly fingerprint?: string };
 };
+
+export interface RawLibvirt {
+  readonly uri: string;
+  readonly pool?: string;
+  readonly machine?: "q35" | "pc";
+  readonly accelerator?: "kvm" | "auto" | "tcg";
+  readonly disks?: "copy" | "overlay";
+  readonly maxCpus?: number;
+  readonly secureBoot?: boolean;
+  readonly seedBus?: "scsi" | "sata";
+  readonly consoleLogs?: string;
+}

@@ -1,7 +1,10 @@
+import type { ClusterLimits } from "../fleet/cluster.ts";
+import { minimumMemoryBytes } from "../manifest/parse-virdomain.ts";
 import type { ClusterConfig, HypercoreConfig } from "./config.ts";
 import type { ConfigPath } from "./config-problem.ts";
-import type { RawCluster, RawHypercore } from "./raw.ts";
+import type { RawCluster, RawHypercore, RawNetwork } from "./raw.ts";
 import { isLoopback, type ResolveContext } from "./resolve-context.ts";
+import { resolveLibvirt } from "./resolve-libvirt.ts";
 
 export function resolveCluster(raw: RawCluster, at: ConfigPath, context: ResolveContext): ClusterConfig {
   if ((raw.hypercore === undefined) === (raw.libvirt === undefined)) {
@@ -16,9 +19,21 @@ export function resolveCluster(raw: RawCluster, at: ConfigPath, context: Resolve
     labels: raw.labels ?? {},
     variables: raw.variables ?? {},
     networks: raw.networks,
+    ...(raw.limits === undefined ? {} : { limits: resolveLimits(raw.limits, [...at, "limits"], context) }),
     hypercore: raw.hypercore && resolveHypercore(raw.hypercore, [...at, "hypercore"], context),
-    libvirt: raw.libvirt && { uri: raw.libvirt.uri, pool: raw.libvirt.pool },
+    libvirt: raw.libvirt && resolveLibvirt(raw.libvirt, [...at, "libvirt"], context),
   };
+}
+
+function resolveLimits(
+  { memory, cpu }: NonNullable<RawCluster["limits"]>,
+  at: ConfigPath,
+  context: ResolveContext,
+): ClusterLimits {
+  const memoryBytes = context.size(memory, [...at, "memory"]);
+  if (memoryBytes !== undefined && memoryBytes < minimumMemoryBytes)
+    context.problem([...at, "memory"], "must be at least 64 MiB: no VM can have less");
+  return { ...(memoryBytes === undefined ? {} : { memoryBytes }), ...(cpu === undefined ? {} : { cpu }) };
 }
 
 function checkNetworks(
@@ -28,13 +43,24 @@ function checkNetworks(
   context: ResolveContext,
 ): void {
   for (const [name, target] of Object.entries(networks ?? {})) {
-    const place = [...at, "networks", name];
-    const given = Object.keys(target);
-    if (given.length !== 1) context.problem(place, "give exactly one of vlan, network and bridge");
-    else if (driver === "hypercore" && target.vlan === undefined) context.problem(place, "HyperCore takes a vlan");
-    else if (driver === "libvirt" && target.vlan !== undefined)
-      context.problem(place, "libvirt takes a network or a bridge");
+    const fault = driver === "hypercore" ? hypercoreNetworkFault(target) : libvirtNetworkFault(target);
+    if (fault !== undefined) context.problem([...at, "networks", name], fault);
   }
+}
+
+function hypercoreNetworkFault({ vlan, ...others }: RawNetwork): string | undefined {
+  return vlan === undefined || Object.keys(others).length > 0 ? "HyperCore takes a vlan, and nothing else" : undefined;
+}
+
+/** A Linux bridge cannot tag: libvirt refuses such a VM when it starts. */
+function libvirtNetworkFault({ vlan, ...places }: RawNetwork): string | undefined {
+  const given = Object.keys(places);
+  if (given.length === 0 && vlan !== undefined)
+    return `libvirt takes a network or a bridge, not a bare VLAN: name the libvirt network that VLAN ${vlan} is on (network: ...)`;
+  if (given.length !== 1) return "give exactly one of network, bridge and user";
+  if (vlan !== undefined && places.network === undefined)
+    return "a vlan stands beside a network only, one of Open vSwitch or SR-IOV";
+  return undefined;
 }
 
 function resolveHypercore(raw: RawHypercore, at: ConfigPath, context: ResolveContext): HypercoreConfig | undefined {

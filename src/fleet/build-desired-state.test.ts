@@ -443,6 +443,45 @@ it("orders VMs by tag or name, and puts the rest last", () => {
   expect(vmsOf(build([application("a")]))[0]?.step).toBe(0);
 });
 
+describe("a laboratory", () => {
+  const mebibyte = 1024 ** 2;
+  const vmIn = (limits: Cluster["limits"], spec: Cells): Partial<DesiredVirdomain> | undefined => {
+    const clusters = [cluster("lab", limits === undefined ? {} : { limits })];
+    const documents = [application("a", { resources: [resource("vm", spec)] })];
+    const [vm] = vmsOf(build(documents, { clusters, defaultClusters: ["lab"] }));
+    return vm === undefined ? undefined : { cpu: vm.cpu, memoryBytes: vm.memoryBytes, ...kept(vm) };
+  };
+  const kept = ({ scaledDown }: DesiredVirdomain): Partial<DesiredVirdomain> =>
+    scaledDown === undefined ? {} : { scaledDown };
+  const large = { cpu: 8, memory: "4 GiB" };
+
+  it.each<[string, Cluster["limits"], Cells, Partial<DesiredVirdomain>]>([
+    ["gives all without limits", undefined, large, { cpu: 8, memoryBytes: 4096 * mebibyte }],
+    [
+      "gives all within its limits",
+      { cpu: 8, memoryBytes: 4096 * mebibyte },
+      large,
+      { cpu: 8, memoryBytes: 4096 * mebibyte },
+    ],
+    [
+      "cuts memory and CPUs",
+      { cpu: 2, memoryBytes: 256 * mebibyte },
+      large,
+      { cpu: 2, memoryBytes: 256 * mebibyte, scaledDown: { cpu: 8, memoryBytes: 4096 * mebibyte } },
+    ],
+    ["cuts CPUs alone", { cpu: 2 }, large, { cpu: 2, memoryBytes: 4096 * mebibyte, scaledDown: { cpu: 8 } }],
+    [
+      "gives whole MiB",
+      { memoryBytes: 300_000_000 },
+      large,
+      { cpu: 8, memoryBytes: 286 * mebibyte, scaledDown: { memoryBytes: 4096 * mebibyte } },
+    ],
+    ["never gives more than asked for", { cpu: 2 }, { cpu: 1 }, { cpu: 1, memoryBytes: 1024 * mebibyte }],
+  ])("%s", (_title, limits, spec, expected) => {
+    expect(vmIn(limits, spec)).toEqual(expected);
+  });
+});
+
 describe("networks", () => {
   const nicsOn = (networks: Cluster["networks"], nic: Cells): DesiredState =>
     build([application("a", { resources: [resource("vm", { network_devices: [{ name: "web-net", ...nic }] })] })], {
@@ -458,6 +497,25 @@ describe("networks", () => {
     ["the star", { "*": { network: "default" } }, { vlan: 7 }, { network: "default" }],
   ])("are found by %s", (_title, networks, nic, network) => {
     expect(vmsOf(nicsOn(networks, nic))[0]?.nics[0]?.network).toEqual(network);
+  });
+
+  const onLibvirt = (nic: Cells): DesiredState =>
+    build([application("a", { resources: [resource("vm", { network_devices: [{ name: "web-net", ...nic }] })] })], {
+      clusters: [cluster("one", { driver: "libvirt" })],
+      defaultClusters: ["one"],
+    });
+
+  it.each([
+    ["no vlan", {}],
+    ["vlan 0", { vlan: 0 }],
+  ])("on libvirt without a mapping are libvirt's own for a NIC with %s", (_title, nic) => {
+    expect(vmsOf(onLibvirt(nic))[0]?.nics[0]?.network).toEqual({ network: "default" });
+  });
+
+  it("on libvirt without a mapping are none for a VLAN, and the problem says what to configure", () => {
+    expect(onLibvirt({ vlan: 20 }).problems).toMatchObject([
+      { code: "network-unmapped", hint: expect.stringContaining('networks: { "vlan:20": { network: <name> } }') },
+    ]);
   });
 
   it("that are not mapped are a problem naming NIC, cluster and what is mapped", () => {

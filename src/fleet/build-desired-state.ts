@@ -173,7 +173,14 @@ function makeTarget(
  * members are always built in the same order, so plain JSON will do; only networks come from the configuration as written.
  */
 function hashedFacts({ position: _position, cloudInit, nics, ...facts }: DesiredVirdomain): unknown {
-  const wiring = nics.map(({ name, type, network }) => [name, type, network.vlan, network.network, network.bridge]);
+  const wiring = nics.map(({ name, type, network }) => [
+    name,
+    type,
+    network.vlan,
+    network.network,
+    network.bridge,
+    ...(network.user === true ? ["user"] : []),
+  ]);
   return { ...facts, nics: wiring, cloudInit: cloudInit?.hash };
 }
 

@@ -11,11 +11,21 @@ export interface Cluster {
    * NIC takes its manifest's vlan, or none. Once a mapping exists, a NIC it does not cover is a plan problem.
    */
   readonly networks: Readonly<Record<string, NetworkTarget>> | undefined;
+  /** No VM gets more than this, whatever its manifest asks for: a laboratory. Left out: no limits. */
+  readonly limits?: ClusterLimits;
 }
 
-/** HyperCore knows VLAN numbers; libvirt knows networks and bridges. */
+/** Left out: not limited. */
+export interface ClusterLimits {
+  readonly memoryBytes?: number;
+  readonly cpu?: number;
+}
+
+/** HyperCore knows VLAN numbers; libvirt knows networks (with a `vlan` beside them where they can tag) and bridges. */
 export interface NetworkTarget {
   readonly vlan?: number;
   readonly network?: string;
   readonly bridge?: string;
+  /** QEMU's user-mode network: needs no rights on the host; the guest reaches out, nobody reaches in. */
+  readonly user?: true;
 }

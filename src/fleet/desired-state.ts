@@ -65,6 +65,8 @@ export interface DesiredVirdomain {
   readonly cpu: number;
   /** Rounded up to whole MiB. */
   readonly memoryBytes: number;
+  /** What the manifest asks for where the cluster's limits give less. Left out: the VM gets what it asks for. */
+  readonly scaledDown?: { readonly memoryBytes?: number; readonly cpu?: number };
   readonly machineType: MachineType;
   readonly state: GuestState;
   readonly tags: readonly string[];

@@ -21,8 +21,9 @@ import type {
 } from "./desired-state.ts";
 import { type Instance, baseName, formerIdentities, isNumbered, planInstances, stepOf } from "./instances.ts";
 import { literalAsset, literalCloudInit, toAsset, toCloudInit } from "./literal-values.ts";
-import { describeMapping, findNetwork } from "./map-network.ts";
+import { adviseMapping, findNetwork } from "./map-network.ts";
 import type { TargetPlan } from "./resolve-targets.ts";
+import { scaleDown } from "./scale-down.ts";
 import { TemplateFiller } from "./template-filler.ts";
 
 const mebibyte = 1024 ** 2;
@@ -124,8 +125,7 @@ class Renderer {
       name,
       description: this.#filler.text(template.description, false),
       os: os === "" ? undefined : os,
-      cpu: this.#cpu(template),
-      memoryBytes: Math.ceil(this.#memory(template) / mebibyte) * mebibyte,
+      ...this.#size(template),
       machineType: template.machineType,
       state: template.state,
       tags,
@@ -161,6 +161,11 @@ class Renderer {
       return text;
     });
     return [...new Set(tags)].filter((tag) => tag !== "");
+  }
+
+  #size(template: VirdomainTemplate): ReturnType<typeof scaleDown> {
+    const memoryBytes = Math.ceil(this.#memory(template) / mebibyte) * mebibyte;
+    return scaleDown({ cpu: this.#cpu(template), memoryBytes }, this.#input.plan.cluster.limits);
   }
 
   #cpu(template: VirdomainTemplate): number {
@@ -212,7 +217,7 @@ class Renderer {
   #nic(nic: NicTemplate): DesiredNic {
     const vlan = nic.vlan === undefined ? undefined : this.#filler.wholeNumber(nic.vlan, 0, 4094);
     const { cluster } = this.#input.plan;
-    const network = findNetwork(cluster.networks, nic.name, vlan);
+    const network = findNetwork(cluster, nic.name, vlan);
     if (network === undefined) {
       const message = `the NIC "${nic.name}" is mapped to no network of its cluster`;
       this.#filler.report(
@@ -220,7 +225,7 @@ class Renderer {
         nic.position,
         `network_devices.${nic.name}`,
         message,
-        describeMapping(cluster.networks),
+        adviseMapping(cluster, vlan),
       );
     }
     return { name: nic.name, type: nic.type, network: network ?? {} };

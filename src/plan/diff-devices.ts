@@ -209,9 +209,11 @@ function describeDisk(disk: DesiredDisk): string {
   return disk.type === "ide_cdrom" ? `CD-ROM ${from}` : [size, from].filter((part) => part !== undefined).join(" ");
 }
 
-/** `VLAN 20`, `network default`, `bridge br0`; untagged when nothing is named. */
-export function describeNetwork(network: NetworkTarget): string {
-  if (network.network !== undefined) return `network ${network.network}`;
-  if (network.bridge !== undefined) return `bridge ${network.bridge}`;
-  return network.vlan === undefined || network.vlan === 0 ? "untagged" : `VLAN ${network.vlan}`;
+/** `VLAN 20`, `network default`, `network ovs, VLAN 20`, `bridge br0`, `user-mode network`; `untagged` when nothing is named. */
+export function describeNetwork({ vlan, network, bridge, user }: NetworkTarget): string {
+  const tag = vlan === undefined || vlan === 0 ? [] : [`VLAN ${vlan}`];
+  if (user === true) return "user-mode network";
+  if (network !== undefined) return [`network ${network}`, ...tag].join(", ");
+  if (bridge !== undefined) return [`bridge ${bridge}`, ...tag].join(", ");
+  return tag[0] ?? "untagged";
 }

@@ -3,7 +3,8 @@ import { formatBytes } from "../manifest/quantity.ts";
 import type { DesiredVirdomain } from "../fleet/desired-state.ts";
 import { identityKey } from "../fleet/desired-state.ts";
 import { describeNetwork, type Difference, diffDisks, diffNics } from "./diff-devices.ts";
-import type { LiveVirdomain, PlatformTraits } from "./live-state.ts";
+import type { ChangeKind, LiveVirdomain, PlatformTraits } from "./live-state.ts";
+import { mayNeedOff, needsOff } from "./needs-off.ts";
 import type { Change, ChangeOrigin, Disruption, Notice } from "./plan.ts";
 
 export interface VirdomainDifference {
@@ -47,9 +48,10 @@ export function diffVirdomain(
   ];
   const marks = upkeep ? diffMarkPlace(live) : [];
   const running = live.power !== "shutoff" && live.power !== "crashed";
+  const interrupts = (kind: ChangeKind): boolean => running && needsOff(kind, { live, desired }, traits);
   const toChange = (difference: Difference, origin: ChangeOrigin): Change => ({
     ...difference,
-    disruption: disruptionOf(difference, traits, running),
+    disruption: disruptionOf(difference, interrupts(difference.kind)),
     origin,
   });
   const changes = [
@@ -59,7 +61,12 @@ export function diffVirdomain(
   ];
   return {
     changes,
-    notices: [...disks.notices, ...nics.notices, ...cloudInit.notices, ...mayRestart(changes, traits, running)],
+    notices: [
+      ...disks.notices,
+      ...nics.notices,
+      ...cloudInit.notices,
+      ...(running && !changes.some(({ kind }) => interrupts(kind)) ? mayRestart(changes, traits) : []),
+    ],
     refusals: [
       ...disks.impossible.map((message) => ({ code: "unsupported-change" as const, message })),
       ...cloudInit.refusals.map((message) => ({ code: "cloud-init-refused" as const, message })),
@@ -67,15 +74,14 @@ export function diffVirdomain(
   };
 }
 
-/** A change that is tried on the running VM, where nothing else restarts it anyway. */
-function mayRestart(changes: readonly Change[], traits: PlatformTraits, running: boolean): Notice[] {
-  if (!running || changes.some(({ kind }) => traits.rebootFor.has(kind))) return [];
+/** Changes that are tried on a running VM which nothing else restarts anyway. */
+function mayRestart(changes: readonly Change[], traits: PlatformTraits): Notice[] {
   return changes
-    .filter(({ kind }) => traits.mayRebootFor.has(kind))
-    .map(({ path }) => ({
+    .filter(({ kind }) => mayNeedOff(kind, traits))
+    .map(({ kind, path }) => ({
       code: "may-restart",
       path,
-      message: "the VM is shut down and started again if its guest does not let go of the disk",
+      message: `the VM is shut down and started again if its guest does not let go of the ${kind === "nic-remove" ? "NIC" : "disk"}`,
     }));
 }
 
@@ -101,10 +107,10 @@ export function describeCreation(desired: DesiredVirdomain): Change[] {
   );
 }
 
-function disruptionOf(difference: Difference, traits: PlatformTraits, running: boolean): Disruption {
+function disruptionOf(difference: Difference, interrupts: boolean): Disruption {
   if (difference.lostBytes !== undefined) return "data-loss";
   if (difference.kind === "machine-type" || difference.kind === "cloud-init") return "rebuild";
-  return running && traits.rebootFor.has(difference.kind) ? "reboot" : "live";
+  return interrupts ? "reboot" : "live";
 }
 
 function diffFields(desired: DesiredVirdomain, live: LiveVirdomain): Difference[] {

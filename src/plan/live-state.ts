@@ -71,6 +71,8 @@ export interface LiveVirdomain {
   /** The platform is working on it right now, on a task that may not be ours. */
   readonly busy: boolean;
   readonly guestAgent: boolean;
+  /** Most CPUs the running VM can be given without a restart. Left out: none beyond those it has. */
+  readonly liveCpuLimit?: number;
 }
 
 /** What a cluster can do without interrupting the guest: data that lets planning stay pure. */
@@ -82,6 +84,10 @@ export interface PlatformTraits {
   readonly mayRebootFor: ReadonlySet<ChangeKind>;
   /** A VM's disks can be kept as they are at a moment. Such a snapshot belongs to its VM and goes with it. */
   readonly snapshots: boolean;
+  /** The platform can tell through the guest's agent how far cloud-init is. */
+  readonly cloudInit: boolean;
+  /** The platform tells of changes as they happen. */
+  readonly events: boolean;
 }
 
 /** The kinds of change planning tells apart, each with its own cost on a platform. */

@@ -1,14 +1,15 @@
 import type { DesiredVirdomain } from "../fleet/desired-state.ts";
 import type { SnapshotOccasion } from "../manifest/document.ts";
 import type { LiveVirdomain, PlatformTraits } from "./live-state.ts";
+import { mayNeedOff, needsOff } from "./needs-off.ts";
 import type { Change, Operation, PlannedSnapshot } from "./plan.ts";
 
 /** A VM with what is to happen to it. */
 export interface RiskyCase {
   readonly changes: readonly Change[];
+  readonly live: LiveVirdomain;
   /** Whether the VM was on before the operation touched it: an earlier attempt may have switched it off. */
   readonly wasOn: boolean;
-  readonly building: boolean;
 }
 
 /**
@@ -17,20 +18,24 @@ export interface RiskyCase {
  */
 export function snapshotBefore(
   desired: DesiredVirdomain,
-  { changes, wasOn, building }: RiskyCase,
+  risky: RiskyCase,
   traits: PlatformTraits,
 ): PlannedSnapshot | undefined {
-  if (!traits.snapshots || building) return undefined;
+  if (!traits.snapshots || risky.live.mark?.building === true) return undefined;
   const { before, keepMs } = desired.policy.snapshots;
-  const costs = costsOf(changes, wasOn, traits);
+  const costs = costsOf(desired, risky, traits);
   return before.some((occasion) => costs.has(occasion)) ? { keepMs } : undefined;
 }
 
-function costsOf(changes: readonly Change[], wasOn: boolean, traits: PlatformTraits): ReadonlySet<SnapshotOccasion> {
+function costsOf(
+  desired: DesiredVirdomain,
+  { changes, live, wasOn }: RiskyCase,
+  traits: PlatformTraits,
+): ReadonlySet<SnapshotOccasion> {
   const costs = new Set(changes.flatMap(({ disruption }) => (disruption === "live" ? [] : [disruption])));
   const rebuild = costs.has("rebuild");
   if (rebuild) costs.add("data-loss");
-  const mayReboot = changes.some(({ kind }) => traits.rebootFor.has(kind) || traits.mayRebootFor.has(kind));
+  const mayReboot = changes.some(({ kind }) => needsOff(kind, { live, desired }, traits) || mayNeedOff(kind, traits));
   if (wasOn && (rebuild || mayReboot)) costs.add("reboot");
   return costs;
 }
@@ -43,11 +48,7 @@ export function withSnapshot(
   traits: PlatformTraits,
 ): Operation {
   const { changes } = operation;
-  const snapshot = snapshotBefore(
-    desired,
-    { changes, wasOn: isOn(live), building: live.mark?.building === true },
-    traits,
-  );
+  const snapshot = snapshotBefore(desired, { changes, live, wasOn: isOn(live) }, traits);
   return snapshot === undefined ? operation : { ...operation, snapshot };
 }
 

@@ -41,6 +41,14 @@ export interface Hypervisor extends AsyncDisposable {
     mark: OwnershipMark,
     context: ChangeContext,
   ): Promise<LiveVirdomain>;
+  /** How far cloud-init is in a running guest, asked through its agent. Throws where the traits promise no answer. */
+  readCloudInit(id: string, signal: AbortSignal): Promise<CloudInitState>;
+  /**
+   * Tells of VMs that somebody changed, until the signal aborts; then it resolves. `undefined`: anything may have changed,
+   * e.g. while the connection was broken. A hint to look, never a source: it misses things. Without events, which the
+   * traits tell, it resolves at once.
+   */
+  watchChanges(onChange: (virdomainId: string | undefined) => void, signal: AbortSignal): Promise<void>;
   /** Powers on and waits until it runs. */
   start(id: string, context: ChangeContext): Promise<void>;
   /** Asks the guest to shut down; after `graceMs` switches it off when `force`, else throws `shutdown-timeout`. */
@@ -72,6 +80,10 @@ export interface Hypervisor extends AsyncDisposable {
   /** What `doctor` shows: version, nodes, warnings. */
   check(signal: AbortSignal): Promise<readonly string[]>;
 }
+
+export type CloudInitState =
+  /** The agent is silent or may not tell, or cloud-init has not finished. */
+  { readonly kind: "unknown" } | { readonly kind: "done" } | { readonly kind: "failed"; readonly message: string };
 
 export interface SnapshotRequest {
   /** Says for people what it was taken before; the driver adds the instance. */

@@ -1,40 +1,19 @@
 import { expect, it } from "vitest";
-import type { DesiredAsset, DesiredVirdomain } from "../../src/fleet/desired-state.ts";
+import type { DesiredVirdomain } from "../../src/fleet/desired-state.ts";
 import { WatcherError } from "../../src/lib/errors.ts";
 import type { LiveVirdomain, OwnershipMark } from "../../src/plan/live-state.ts";
-import type { Hypervisor } from "../../src/ports/hypervisor.ts";
 import {
   MiB,
   blankDisk,
   cdrom,
   cloudInit,
-  desiredVm,
   freeContext,
   imageDisk,
   markOf,
   revision,
 } from "../support/desired-vm.ts";
-import { type BenchSnapshot, snapshotContract } from "./snapshots.contract.ts";
-
-/** What the suite needs from a platform besides its driver. */
-export interface HypervisorBench extends AsyncDisposable {
-  readonly driver: Hypervisor;
-  readonly instance: string;
-  image(name: string): Promise<DesiredAsset>;
-  iso(name: string): Promise<DesiredAsset>;
-  /** A person copies a VM by the platform's own means; answers the copy's id. */
-  cloneByHand(live: LiveVirdomain, name: string): Promise<string>;
-  /** A person makes a VM by hand; answers its id. */
-  createByHand(name: string): Promise<string>;
-  /** Every tag a person sees on a VM, ours included. */
-  rawTags(id: string): Promise<readonly string[]>;
-  /** From now on the guest does not hear a shutdown request. */
-  ignoreShutdown(name: string): Promise<void>;
-  /** Every snapshot on the cluster. */
-  snapshots(): Promise<readonly BenchSnapshot[]>;
-  /** A person takes a snapshot; answers its id. `expiresAtMs` 0: kept for ever. */
-  snapshotByHand(virdomainId: string, label: string, expiresAtMs: number): Promise<string>;
-}
+import { type HypervisorBench, vmOn } from "../support/hypervisor-bench.ts";
+import { snapshotContract } from "./snapshots.contract.ts";
 
 const signal = (): AbortSignal => AbortSignal.timeout(25_000);
 
@@ -51,7 +30,7 @@ export function hypervisorContract(
   };
   for (const machineType of ["bios", "uefi", "tpm"] as const) {
     check(`creates a ${machineType} VM with disks, a CD-ROM, NICs and cloud-init, and it starts`, async (bench) => {
-      const desired = desiredVm("web-1", {
+      const desired = vmOn(bench, "web-1", {
         machineType,
         disks: [
           imageDisk("root", await bench.image("debian"), { capacityBytes: 8 * MiB }),
@@ -83,7 +62,7 @@ export function hypervisorContract(
   }
 
   check("create twice leaves one virdomain and changes nothing", async (bench) => {
-    const desired = desiredVm("web-1", { disks: [imageDisk("root", await bench.image("debian"))] });
+    const desired = vmOn(bench, "web-1", { disks: [imageDisk("root", await bench.image("debian"))] });
     const first = await create(bench, desired);
     const context = freeContext();
     const second = await bench.driver.create(desired, markOf(desired, bench.instance), context);
@@ -94,8 +73,8 @@ export function hypervisorContract(
 
   check("keeps two VMs apart that share name and image", async (bench) => {
     const image = await bench.image("debian");
-    const one = desiredVm("web-1", { name: "web", disks: [imageDisk("root", image)] });
-    const two = desiredVm("web-2", { name: "web", disks: [imageDisk("root", image)] });
+    const one = vmOn(bench, "web-1", { name: "web", disks: [imageDisk("root", image)] });
+    const two = vmOn(bench, "web-2", { name: "web", disks: [imageDisk("root", image)] });
     const [a, b] = await Promise.all([create(bench, one), create(bench, two)]);
     expect(a.id).not.toBe(b.id);
     expect((await bench.driver.readLiveState(signal())).virdomains).toHaveLength(2);
@@ -112,8 +91,8 @@ export function hypervisorContract(
   ];
   for (const [what, overrides] of scalars) {
     check(`updates the ${what}, and then finds nothing more to do`, async (bench) => {
-      const live = await create(bench, desiredVm("web-1"));
-      const wanted = desiredVm("web-1", overrides);
+      const live = await create(bench, vmOn(bench, "web-1"));
+      const wanted = vmOn(bench, "web-1", overrides);
       const updated = await update(bench, live, wanted);
       expectLike(updated, wanted);
       expect(await bench.driver.findVirdomain(live.id, signal())).toEqual(updated);
@@ -124,19 +103,19 @@ export function hypervisorContract(
   }
 
   check("grows a disk, on a running VM too, and never shrinks one", async (bench) => {
-    const live = await create(bench, withData(4 * MiB));
+    const live = await create(bench, withData(bench, 4 * MiB));
     await bench.driver.start(live.id, freeContext());
-    const grown = await update(bench, live, withData(9 * MiB));
-    expectLike(grown, withData(9 * MiB));
+    const grown = await update(bench, live, withData(bench, 9 * MiB));
+    expectLike(grown, withData(bench, 9 * MiB));
     expect(grown.disks[0]?.id).toBe(live.disks[0]?.id);
-    expect((await update(bench, grown, withData(5 * MiB))).disks[0]?.capacityBytes).toBe(9 * MiB);
+    expect((await update(bench, grown, withData(bench, 5 * MiB))).disks[0]?.capacityBytes).toBe(9 * MiB);
   });
 
   check("adds and removes disks, CD-ROMs and NICs by name and leaves the others as they are", async (bench) => {
     const root = imageDisk("root", await bench.image("debian"));
-    const first = desiredVm("web-1", { disks: [root, blankDisk("old", 2 * MiB)] });
+    const first = vmOn(bench, "web-1", { disks: [root, blankDisk("old", 2 * MiB)] });
     const live = await create(bench, first);
-    const wanted = desiredVm("web-1", {
+    const wanted = vmOn(bench, "web-1", {
       disks: [blankDisk("new", 3 * MiB), root, cdrom("drive", await bench.iso("drivers"))],
       nics: [
         { name: "dmz", type: "virtio", network: { vlan: 20 } },
@@ -151,8 +130,8 @@ export function hypervisorContract(
   });
 
   check("changes the bus of a disk and keeps its content", async (bench) => {
-    const live = await create(bench, desiredVm("web-1", { disks: [blankDisk("root", 2 * MiB, { boot: 1 })] }));
-    const wanted = desiredVm("web-1", { disks: [blankDisk("root", 2 * MiB, { boot: 1, type: "scsi_disk" })] });
+    const live = await create(bench, vmOn(bench, "web-1", { disks: [blankDisk("root", 2 * MiB, { boot: 1 })] }));
+    const wanted = vmOn(bench, "web-1", { disks: [blankDisk("root", 2 * MiB, { boot: 1, type: "scsi_disk" })] });
     const changed = await update(bench, live, wanted);
     expectLike(changed, wanted);
     expect(changed.disks[0]?.id).toBe(live.disks[0]?.id);
@@ -165,26 +144,26 @@ export function hypervisorContract(
       blankDisk("logs", 2 * MiB),
     ];
     const nics = ["a", "b", "c"].map((name) => ({ name, type: "virtio" as const, network: { vlan: 7 } }));
-    const live = await create(bench, desiredVm("web-1", { disks, nics }));
+    const live = await create(bench, vmOn(bench, "web-1", { disks, nics }));
     const context = freeContext();
-    const reordered = desiredVm("web-1", { disks: disks.toReversed(), nics: nics.toReversed() });
+    const reordered = vmOn(bench, "web-1", { disks: disks.toReversed(), nics: nics.toReversed() });
     expect(await bench.driver.update(live, reordered, markOf(reordered, bench.instance), context)).toEqual(live);
     expect(context.changes()).toBe(0);
   });
 
   check("changes the boot order", async (bench) => {
-    const live = await create(bench, bootingFrom(1, 2));
-    expectLike(live, bootingFrom(1, 2));
-    expectLike(await update(bench, live, bootingFrom(9, 4)), bootingFrom(2, 1));
+    const live = await create(bench, bootingFrom(bench, 1, 2));
+    expectLike(live, bootingFrom(bench, 1, 2));
+    expectLike(await update(bench, live, bootingFrom(bench, 9, 4)), bootingFrom(bench, 2, 1));
   });
 
   check("replaces a disk whose image changed, and only that one", async (bench) => {
     const data = blankDisk("data", 2 * MiB);
     const live = await create(
       bench,
-      desiredVm("web-1", { disks: [imageDisk("root", await bench.image("debian")), data] }),
+      vmOn(bench, "web-1", { disks: [imageDisk("root", await bench.image("debian")), data] }),
     );
-    const wanted = desiredVm("web-1", { disks: [imageDisk("root", await bench.image("alpine")), data] });
+    const wanted = vmOn(bench, "web-1", { disks: [imageDisk("root", await bench.image("alpine")), data] });
     const replaced = await update(bench, live, wanted);
     expectLike(replaced, wanted);
     expect(replaced.disks.find(({ name }) => name === "root")?.id).not.toBe(live.disks[0]?.id);
@@ -192,7 +171,7 @@ export function hypervisorContract(
   });
 
   check("changes the medium of a CD-ROM on a running VM, and ejects it", async (bench) => {
-    const first = desiredVm("web-1", {
+    const first = vmOn(bench, "web-1", {
       disks: [blankDisk("root", 2 * MiB, { boot: 1 }), cdrom("drive", await bench.iso("one"))],
     });
     const live = await create(bench, first);
@@ -208,15 +187,15 @@ export function hypervisorContract(
   });
 
   check("changes type and network of a NIC without replacing it", async (bench) => {
-    const live = await create(bench, desiredVm("web-1"));
-    const wanted = desiredVm("web-1", { nics: [{ name: "lan", type: "e1000", network: { vlan: 30 } }] });
+    const live = await create(bench, vmOn(bench, "web-1"));
+    const wanted = vmOn(bench, "web-1", { nics: [{ name: "lan", type: "e1000", network: { vlan: 30 } }] });
     const changed = await update(bench, live, wanted);
     expectLike(changed, wanted);
     expect(changed.nics[0]?.id).toBe(live.nics[0]?.id);
   });
 
   check("remembers deployment, protection and a rename of the resource", async (bench) => {
-    const first = desiredVm("web-1");
+    const first = vmOn(bench, "web-1");
     const live = await create(bench, first, { deployment: "shop, east" });
     expect(live.mark).toMatchObject({ deployment: "shop, east", protected: false });
     const renamed = { ...first, identity: { ...first.identity, resource: "web {{ tier }} /=%", ordinal: 3 } };
@@ -231,7 +210,7 @@ export function hypervisorContract(
     const id = await bench.createByHand("legacy");
     const found = await bench.driver.findVirdomain(id, signal());
     expect(found).toMatchObject({ mark: undefined, clone: false });
-    const wanted = desiredVm("legacy", { disks: [blankDisk("root", 4 * MiB, { boot: 1 })] });
+    const wanted = vmOn(bench, "legacy", { disks: [blankDisk("root", 4 * MiB, { boot: 1 })] });
     const adopted = await update(bench, found as LiveVirdomain, wanted);
     expectLike(adopted, wanted);
     expect(await bench.rawTags(id)).toContain("by-hand");
@@ -241,7 +220,7 @@ export function hypervisorContract(
   });
 
   check("starts, and starting again does nothing", async (bench) => {
-    const live = await create(bench, desiredVm("web-1", { disks: [blankDisk("root", 2 * MiB, { boot: 1 })] }));
+    const live = await create(bench, vmOn(bench, "web-1", { disks: [blankDisk("root", 2 * MiB, { boot: 1 })] }));
     await bench.driver.start(live.id, freeContext());
     const context = freeContext();
     await bench.driver.start(live.id, context);
@@ -249,9 +228,10 @@ export function hypervisorContract(
   });
 
   check("stops a guest that listens, and stopping again does nothing", async (bench) => {
-    const live = await create(bench, desiredVm("web-1", { disks: [blankDisk("root", 2 * MiB, { boot: 1 })] }));
+    const live = await create(bench, vmOn(bench, "web-1", { disks: [imageDisk("root", await bench.guest())] }));
     await bench.driver.start(live.id, freeContext());
-    await bench.driver.stop(live.id, { graceMs: 20_000, force: false }, freeContext());
+    await bench.untilBooted(live.id);
+    await bench.driver.stop(live.id, { graceMs: 60_000, force: false }, freeContext(70_000));
     expect((await bench.driver.findVirdomain(live.id, signal()))?.power).toBe("shutoff");
     const context = freeContext();
     await bench.driver.stop(live.id, { graceMs: 20_000, force: false }, context);
@@ -259,7 +239,7 @@ export function hypervisorContract(
   });
 
   check("gives up on a guest that does not listen, and switches it off when allowed", async (bench) => {
-    const live = await create(bench, desiredVm("web-1", { disks: [blankDisk("root", 2 * MiB, { boot: 1 })] }));
+    const live = await create(bench, vmOn(bench, "web-1", { disks: [blankDisk("root", 2 * MiB, { boot: 1 })] }));
     await bench.ignoreShutdown("web-1");
     await bench.driver.start(live.id, freeContext());
     const patient = bench.driver.stop(live.id, { graceMs: 400, force: false }, freeContext());
@@ -270,7 +250,7 @@ export function hypervisorContract(
   });
 
   check("stops waiting for a guest as soon as a newer revision appears", async (bench) => {
-    const live = await create(bench, desiredVm("web-1", { disks: [blankDisk("root", 2 * MiB, { boot: 1 })] }));
+    const live = await create(bench, vmOn(bench, "web-1", { disks: [blankDisk("root", 2 * MiB, { boot: 1 })] }));
     await bench.ignoreShutdown("web-1");
     await bench.driver.start(live.id, freeContext());
     const stop = new AbortController();
@@ -285,7 +265,7 @@ export function hypervisorContract(
     const beforeChange = (): never => {
       throw lost;
     };
-    const desired = desiredVm("web-1");
+    const desired = vmOn(bench, "web-1");
     await expect(
       bench.driver.create(desired, markOf(desired, bench.instance), { ...freeContext(), beforeChange }),
     ).rejects.toBe(lost);
@@ -297,21 +277,21 @@ export function hypervisorContract(
   });
 
   check("deletes a VM that is off, and deleting it again is success", async (bench) => {
-    const live = await create(bench, desiredVm("web-1", { disks: [blankDisk("root", 2 * MiB)] }));
+    const live = await create(bench, vmOn(bench, "web-1", { disks: [blankDisk("root", 2 * MiB)] }));
     await bench.driver.delete(live, freeContext());
     expect(await bench.driver.findVirdomain(live.id, signal())).toBeUndefined();
     await bench.driver.delete(live, freeContext());
   });
 
   check("refuses to delete a VM that runs", async (bench) => {
-    const live = await create(bench, desiredVm("web-1", { disks: [blankDisk("root", 2 * MiB, { boot: 1 })] }));
+    const live = await create(bench, vmOn(bench, "web-1", { disks: [blankDisk("root", 2 * MiB, { boot: 1 })] }));
     await bench.driver.start(live.id, freeContext());
     await expect(bench.driver.delete(live, freeContext())).rejects.toMatchObject({ code: "virdomain-changed" });
     await onlyOne(bench);
   });
 
   check("takes neither a clone nor a VM made by hand for ours", async (bench) => {
-    const desired = desiredVm("web-1", { disks: [blankDisk("root", 2 * MiB)] });
+    const desired = vmOn(bench, "web-1", { disks: [blankDisk("root", 2 * MiB)] });
     const live = await create(bench, desired);
     const cloneId = await bench.cloneByHand(live, "web-1-copy");
     const foreignId = await bench.createByHand("web-1");
@@ -394,12 +374,12 @@ async function onlyOne({ driver }: HypervisorBench): Promise<LiveVirdomain> {
   return virdomains[0] as LiveVirdomain;
 }
 
-function withData(capacityBytes: number): DesiredVirdomain {
-  return desiredVm("web-1", { disks: [blankDisk("data", capacityBytes, { boot: 1 })] });
+function withData(bench: HypervisorBench, capacityBytes: number): DesiredVirdomain {
+  return vmOn(bench, "web-1", { disks: [blankDisk("data", capacityBytes, { boot: 1 })] });
 }
 
-function bootingFrom(first: number, second: number): DesiredVirdomain {
-  return desiredVm("web-1", {
+function bootingFrom(bench: HypervisorBench, first: number, second: number): DesiredVirdomain {
+  return vmOn(bench, "web-1", {
     disks: [blankDisk("a", 2 * MiB, { boot: first }), blankDisk("b", 2 * MiB, { boot: second })],
   });
 }

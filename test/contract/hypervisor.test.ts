@@ -1,15 +1,19 @@
 import { describe } from "vitest";
 import { MiB } from "../support/desired-vm.ts";
 import { instance, openHypercoreLab } from "../support/hypercore-lab.ts";
-import { type HypervisorBench, hypervisorContract } from "./hypervisor.contract.ts";
+import type { HypervisorBench } from "../support/hypervisor-bench.ts";
+import { hypervisorContract } from "./hypervisor.contract.ts";
 
 async function hypercoreBench(icosVersion: string): Promise<HypervisorBench> {
   const lab = await openHypercoreLab({ icosVersion });
   return {
     driver: lab.driver,
     instance,
+    adapt: (desired) => desired,
     image: async (name) => lab.image(name),
     iso: async (name) => lab.iso(name),
+    guest: async () => lab.image("guest"),
+    untilBooted: () => Promise.resolve(),
     cloneByHand: async (live, name) => {
       const reply = (await lab.admin("POST", `VirDomain/${live.id}/clone`, { template: { name } })) as {
         createdUUID: string;

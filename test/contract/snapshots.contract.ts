@@ -1,17 +1,8 @@
 import { expect } from "vitest";
 import type { LiveVirdomain } from "../../src/plan/live-state.ts";
 import type { SnapshotRequest } from "../../src/ports/hypervisor.ts";
-import { MiB, blankDisk, desiredVm, freeContext, markOf } from "../support/desired-vm.ts";
-import type { HypervisorBench } from "./hypervisor.contract.ts";
-
-/** A snapshot as the platform shows it. `label` is the whole one. */
-export interface BenchSnapshot {
-  readonly id: string;
-  readonly virdomainId: string;
-  readonly label: string;
-  readonly replicated: boolean;
-  readonly expiresAtMs: number;
-}
+import { MiB, blankDisk, freeContext, markOf } from "../support/desired-vm.ts";
+import { type HypervisorBench, vmOn } from "../support/hypervisor-bench.ts";
 
 const hourMs = 3_600_000;
 const signal = (): AbortSignal => AbortSignal.timeout(25_000);
@@ -144,7 +135,7 @@ function ids(snapshots: readonly { readonly id: string }[]): readonly string[] {
 }
 
 async function makeVm(bench: HypervisorBench, resource = "web-1"): Promise<LiveVirdomain> {
-  const desired = desiredVm(resource, { disks: [blankDisk("root", 2 * MiB, { boot: 1 })] });
+  const desired = vmOn(bench, resource, { disks: [blankDisk("root", 2 * MiB, { boot: 1 })] });
   return bench.driver.create(desired, markOf(desired, bench.instance), freeContext());
 }
 

@@ -67,11 +67,13 @@ export function markOf(
 }
 
 /** A context that lets everything happen; `changes()` tells how often something was about to be changed. */
-export function freeContext(): ChangeContext & { readonly changes: () => number; readonly lines: string[] } {
+export function freeContext(
+  limitMs = 25_000,
+): ChangeContext & { readonly changes: () => number; readonly lines: string[] } {
   let changes = 0;
   const lines: string[] = [];
   return {
-    signal: AbortSignal.timeout(25_000),
+    signal: AbortSignal.timeout(limitMs),
     stop: new AbortController().signal,
     beforeChange: () => {
       changes += 1;

@@ -25,6 +25,8 @@ export const traits: PlatformTraits = {
   ]),
   mayRebootFor: new Set(["disk-remove"]),
   snapshots: true,
+  cloudInit: false,
+  events: false,
 };
 
 /** A desired VM with one system disk and one NIC; `changes` replaces what a case is about. */

@@ -4,7 +4,13 @@ import { SharedWork } from "../../lib/shared-work.ts";
 import type { DesiredDisk, DesiredVirdomain } from "../../fleet/desired-state.ts";
 import type { ClusterCapacity } from "../../plan/cluster-capacity.ts";
 import type { LiveState, LiveVirdomain, OwnershipMark } from "../../plan/live-state.ts";
-import type { ChangeContext, Hypervisor, SnapshotReference, SnapshotRequest } from "../../ports/hypervisor.ts";
+import type {
+  ChangeContext,
+  CloudInitState,
+  Hypervisor,
+  SnapshotReference,
+  SnapshotRequest,
+} from "../../ports/hypervisor.ts";
 import { type ClusterAccess, findVm, listVms } from "./access.ts";
 import { readCapacity } from "./capacity.ts";
 import { checkCluster } from "./check.ts";
@@ -70,6 +76,17 @@ class HypercoreDriver implements Hypervisor {
   async findVirdomain(id: string, signal: AbortSignal): Promise<LiveVirdomain | undefined> {
     const vm = await findVm(this.#access, id, signal);
     return vm === undefined ? undefined : toVirdomain(vm);
+  }
+
+  async readCloudInit(): Promise<CloudInitState> {
+    throw new WatcherError(
+      "cluster-unsupported",
+      `cluster ${this.cluster}: HyperCore does not tell how far cloud-init is in a guest`,
+    );
+  }
+
+  async watchChanges(): Promise<void> {
+    await Promise.resolve();
   }
 
   async ensureReady(signal: AbortSignal): Promise<void> {

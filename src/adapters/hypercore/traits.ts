@@ -22,4 +22,11 @@ const rebootFor: ReadonlySet<ChangeKind> = new Set<ChangeKind>([
 /** A disk leaves a running VM only if the guest lets go of it. */
 const mayRebootFor: ReadonlySet<ChangeKind> = new Set<ChangeKind>(["disk-remove"]);
 
-export const hypercoreTraits: PlatformTraits = { driver: "hypercore", rebootFor, mayRebootFor, snapshots: true };
+export const hypercoreTraits: PlatformTraits = {
+  driver: "hypercore",
+  rebootFor,
+  mayRebootFor,
+  snapshots: true,
+  cloudInit: false,
+  events: false,
+};

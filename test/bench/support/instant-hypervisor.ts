@@ -18,6 +18,8 @@ export function instantHypervisor(cluster: string): Hypervisor {
     readLiveState: () => Promise.resolve({ cluster, virdomains: [...virdomains.values()] }),
     readCapacity: () => Promise.resolve({ nodes: [], tiers: [], complaints: [] }),
     findVirdomain: (id) => Promise.resolve(virdomains.get(id)),
+    readCloudInit: () => Promise.resolve({ kind: "unknown" }),
+    watchChanges: () => Promise.resolve(),
     ensureReady: () => Promise.resolve(),
     create(desired, mark) {
       const virdomain: LiveVirdomain = {

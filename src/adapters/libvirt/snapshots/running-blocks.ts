@@ -1,0 +1,81 @@
+import { WatcherError } from "../../../lib/errors.ts";
+import type { ChangeContext } from "../../../ports/hypervisor.ts";
+import { idOfDisk } from "../domain/devices.ts";
+import type { Domain } from "../domain/domain.ts";
+import type { Host } from "../host.ts";
+import type { Changing } from "../storage/volumes.ts";
+
+/** The parts of QEMU's `query-block` this driver uses (QEMU QMP reference). */
+interface Block {
+  readonly device: string;
+  readonly qdev?: string;
+  readonly inserted?: {
+    readonly ro: boolean;
+    readonly drv: string;
+    readonly "node-name": string;
+    readonly image: { readonly snapshots?: readonly { readonly name: string }[] };
+  };
+}
+
+/** Snapshots every disk of a running VM at one moment; answers the disks' targets. Their content is as after a power cut. */
+export async function snapshotBlocks(
+  host: Host,
+  domain: Domain,
+  name: string,
+  context: ChangeContext,
+): Promise<string[]> {
+  const disks = domain.disks.filter(({ device }) => device.device === "disk");
+  const blocks = (await queryBlocks(host, domain, context.signal)).filter(isDisk);
+  const other = blocks.find(({ inserted }) => inserted?.drv !== "qcow2");
+  if (other !== undefined || blocks.length < disks.length)
+    throw new WatcherError(
+      "cluster-refused",
+      `cluster ${host.cluster}: VM ${domain.name} has a disk that is no qcow2 image, which cannot be snapshotted (${disks.map(({ device }) => idOfDisk(device)).join(", ")}); convert it, or take no snapshots (policy.snapshots.before: [])`,
+    );
+  const actions = blocks.map(({ inserted }) => ({
+    type: "blockdev-snapshot-internal-sync",
+    data: { device: inserted?.["node-name"], name },
+  }));
+  context.beforeChange();
+  await command(host, domain, { execute: "transaction", arguments: { actions } }, "take a snapshot", context.signal);
+  return disks.map(({ device }) => device.target);
+}
+
+/** Removes a snapshot from the disks of a running VM; libvirt itself only forgets it then and leaves it in the files. */
+export async function removeFromBlocks(host: Host, domain: Domain, name: string, changing: Changing): Promise<void> {
+  for (const { inserted } of await queryBlocks(host, domain, changing.signal)) {
+    if (inserted?.image.snapshots?.some((snapshot) => snapshot.name === name) !== true) continue;
+    changing.beforeChange();
+    const removal = {
+      execute: "blockdev-snapshot-delete-internal-sync",
+      arguments: { device: inserted["node-name"], name },
+    };
+    await command(host, domain, removal, "remove a snapshot", changing.signal);
+  }
+}
+
+/** Firmware flash and CD-ROMs hold nothing of the guest's. */
+function isDisk({ device, inserted }: Block): boolean {
+  return inserted !== undefined && !inserted.ro && !device.startsWith("pflash");
+}
+
+async function queryBlocks(host: Host, domain: Domain, signal: AbortSignal): Promise<readonly Block[]> {
+  return (await command(host, domain, { execute: "query-block" }, "read disks", signal)) as readonly Block[];
+}
+
+async function command(
+  host: Host,
+  { uuid, name }: Domain,
+  message: object,
+  what: string,
+  signal: AbortSignal,
+): Promise<unknown> {
+  const words = ["qemu-monitor-command", uuid, JSON.stringify(message)];
+  const answer = JSON.parse(await host.virsh.run(words, { what: `${what} of VM ${name}`, signal })) as {
+    readonly return?: unknown;
+    readonly error?: { readonly desc: string };
+  };
+  if (answer.error !== undefined)
+    throw new WatcherError("task-failed", `cluster ${host.cluster}: ${what} of VM ${name}: ${answer.error.desc}`);
+  return answer.return;
+}

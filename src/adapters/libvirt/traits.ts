@@ -1,0 +1,28 @@
+import type { ChangeKind, PlatformTraits } from "../../plan/live-state.ts";
+
+/** What QEMU cannot do to a running guest, or not without a restart (measured on libvirt 9.0 with QEMU 7.2). */
+const rebootFor: ReadonlySet<ChangeKind> = new Set<ChangeKind>([
+  "name",
+  "os",
+  "cpu",
+  "memory",
+  "machine-type",
+  "boot-order",
+  "disk-replace",
+  "disk-type",
+  "cdrom-add",
+  "cdrom-remove",
+  "nic-type",
+]);
+
+/** A device leaves a running VM only if the guest lets go of it. */
+const mayRebootFor: ReadonlySet<ChangeKind> = new Set<ChangeKind>(["disk-remove", "nic-remove"]);
+
+export const libvirtTraits: PlatformTraits = {
+  driver: "libvirt",
+  rebootFor,
+  mayRebootFor,
+  snapshots: true,
+  cloudInit: true,
+  events: true,
+};

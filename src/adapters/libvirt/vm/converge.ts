@@ -1,0 +1,237 @@
+import type { DesiredDisk } from "../../../fleet/desired-state.ts";
+import { WatcherError } from "../../../lib/errors.ts";
+import { checkpoint } from "../../boundaries.ts";
+import type { Domain } from "../domain/domain.ts";
+import type { DiskNote, NicNote, Ownership } from "../domain/ownership.ts";
+import { toXml } from "../domain/xml.ts";
+import { macOf } from "../domain/uuid.ts";
+import { getDomain, type Host } from "../host.ts";
+import type { ReadyAsset } from "../storage/image-library.ts";
+import { createVolume, copyVolume, enlargeVolume, listVolumes } from "../storage/volumes.ts";
+import { makeSeed } from "../storage/seed.ts";
+import { freeVolumeName, vmPrefix } from "../storage/volume-names.ts";
+import { volumesInSnapshots } from "../snapshots/snapshots.ts";
+import { changeRunning, needsOff } from "./change-running.ts";
+import { type Assignment, type Changes, type Convergence, toGrow, wholeSectors } from "./convergence.ts";
+import { define, discardVolumes, leftovers, noteOn } from "./definitions.ts";
+import { writeDefinition } from "./write-definition.ts";
+import { driveNote, finalNotes, inOldOrder, newDisk } from "./notes.ts";
+import { type DeviceWork, holdsMedium, planDevices } from "./plan-devices.ts";
+
+/**
+ * Does what separates a VM from its desired state, and nothing else. Volumes are noted on the VM before they are made and
+ * before they are given up, so that a second run knows what is half done; the one definition at the end makes everything
+ * hold. A VM that runs is changed first, where QEMU can.
+ */
+export async function converge(run: Convergence, start: Domain): Promise<Domain> {
+  const { host, desired, context } = run;
+  let domain = await settle(run, start);
+  const work = planDevices(domain, desired, run.adopt);
+  if (domain.live !== undefined) refuseRunning(run, domain, work);
+  const media = await run.library.prepare(wantedAssets(work), context);
+  checkpoint(context);
+  const assignments = await assign(run, domain, work, media);
+  const nics = await nameNics(run, domain, work);
+  domain = await writeIntent(run, domain, work, assignments);
+  await makeVolumes(run, domain, assignments);
+  const changes = { work, assignments, nics, media };
+  if (domain.live !== undefined) await changeRunning(run, domain, changes);
+  else await growVolumes(run, work);
+  domain = await rename(run, domain);
+  const doomed = domain.ownership.disks.filter(({ state }) => state === "removing");
+  domain = await finish(run, domain, changes, [...finalNotes(domain, changes, run), ...doomed]);
+  if (doomed.length === 0) return domain;
+  await discardVolumes(host, domain.uuid, doomed, context);
+  const disks = domain.ownership.disks.filter(({ state }) => state !== "removing");
+  return noteOn(host, domain, { ...domain.ownership, disks }, context);
+}
+
+/** Removes what an earlier attempt left half done. Nothing that was ever whole is among it. */
+async function settle({ host, context }: Convergence, domain: Domain): Promise<Domain> {
+  const left = leftovers(domain);
+  if (left.length === 0) return domain;
+  await discardVolumes(host, domain.uuid, left, context);
+  const disks = domain.ownership.disks.filter((note) => !left.includes(note));
+  return noteOn(host, domain, { ...domain.ownership, disks }, context);
+}
+
+function refuseRunning({ host, desired }: Convergence, domain: Domain, work: DeviceWork): void {
+  const reason = needsOff(domain, desired, work);
+  if (reason !== undefined)
+    throw new WatcherError(
+      "virdomain-running",
+      `cluster ${host.cluster}: VM ${domain.name} runs, and has to be off to ${reason}`,
+    );
+}
+
+function wantedAssets({ disks }: DeviceWork): DesiredDisk[] {
+  return [
+    ...disks.add.filter(({ detached }) => detached === undefined).map(({ disk }) => disk),
+    ...disks.keep
+      .filter(({ disk, found }) => disk.type === "ide_cdrom" && !holdsMedium(found, disk))
+      .map(({ disk }) => disk),
+  ];
+}
+
+/** Decides which volume every new disk will be, and the seed of a VM that is being born. */
+async function assign(
+  run: Convergence,
+  domain: Domain,
+  { disks }: DeviceWork,
+  media: ReadonlyMap<string, ReadyAsset>,
+): Promise<Assignment[]> {
+  const { host, desired, context } = run;
+  const { instance, pool } = host.options;
+  const wantsSeed = domain.ownership.mark?.building === true && desired.cloudInit !== undefined;
+  if (disks.add.length === 0 && !wantsSeed) return [];
+  const prefix = vmPrefix(instance, domain.uuid);
+  const taken = new Set(await listVolumes(host, prefix, context.signal));
+  const name = (device: string, extension: "qcow2" | "iso"): string => {
+    const volume = freeVolumeName(prefix, device, extension, taken);
+    taken.add(volume);
+    return `${pool}/${volume}`;
+  };
+  const added = disks.add.map(({ disk, detached }): Assignment => {
+    const asset = media.get(disk.name);
+    if (disk.type === "ide_cdrom") return { note: driveNote(disk, "", asset, pool), disk, asset, exists: true };
+    const again = detached?.source !== undefined && taken.has(detached.source.slice(pool.length + 1));
+    const source = again ? detached.source : name(disk.name, "qcow2");
+    return { note: newDisk(disk, source), disk, asset, exists: again };
+  });
+  if (!wantsSeed) return added;
+  const seed = {
+    name: "seed",
+    role: "seed",
+    source: name("seed", "iso"),
+    target: undefined,
+    assetId: undefined,
+    state: undefined,
+  } as const;
+  return [...added, { note: seed, disk: undefined, asset: undefined, exists: false }];
+}
+
+/** Every NIC of the manifest with its address, which stays for the VM's life. */
+async function nameNics(
+  { host, desired, context }: Convergence,
+  domain: Domain,
+  { nics }: DeviceWork,
+): Promise<NicNote[]> {
+  const kept = new Map(nics.keep.map(({ nic, found }) => [nic.name, found.device.mac]));
+  const taken = nics.add.length === 0 ? new Set<string>() : await macsOnHost(host, context.signal);
+  const notes = desired.nics.map(({ name }) => {
+    const mac = kept.get(name) ?? macOf(domain.uuid, name, taken);
+    taken.add(mac);
+    return { name, mac };
+  });
+  return inOldOrder(notes, domain.ownership.nics);
+}
+
+/** libvirt lets two NICs have one address, and the network then serves neither well. */
+async function macsOnHost({ virsh }: Host, signal: AbortSignal): Promise<Set<string>> {
+  const call = { what: "list addresses of NICs", signal };
+  const uuids = ((await virsh.batch(["list --all --uuid"], call))[0] ?? "").split(/\s+/).filter((word) => word !== "");
+  const answers = await virsh.batch(
+    uuids.map((uuid) => `domiflist ${uuid} --inactive`),
+    call,
+  );
+  return new Set(
+    answers.flatMap((answer) => answer?.match(/([0-9a-f]{2}:){5}[0-9a-f]{2}/gi) ?? []).map((mac) => mac.toLowerCase()),
+  );
+}
+
+/** Notes what is about to be made and given up. What a snapshot contains is kept for it. */
+async function writeIntent(
+  run: Convergence,
+  domain: Domain,
+  { disks }: DeviceWork,
+  assignments: readonly Assignment[],
+): Promise<Domain> {
+  const { host, context, mark } = run;
+  const made = assignments.filter(({ exists }) => !exists).map(({ note }) => ({ ...note, state: "making" as const }));
+  const given = new Set(
+    disks.remove.flatMap(({ note }) => (note === undefined || note.role === "drive" ? [] : [note])),
+  );
+  if (made.length === 0 && given.size === 0) return domain;
+  const held = given.size === 0 ? new Set<string>() : await volumesInSnapshots(host, domain.uuid, context.signal);
+  const noted = domain.ownership.disks.map((note): DiskNote => {
+    if (!given.has(note)) return note;
+    return { ...note, state: note.source !== undefined && held.has(note.source) ? "kept" : "removing" };
+  });
+  const current = domain.ownership.mark ?? { ...mark, revision: undefined };
+  return noteOn(host, domain, { ...domain.ownership, mark: current, disks: [...noted, ...made] }, context);
+}
+
+async function makeVolumes(run: Convergence, domain: Domain, assignments: readonly Assignment[]): Promise<void> {
+  for (const assignment of assignments.filter(({ exists }) => !exists)) {
+    checkpoint(run.context);
+    const { disk } = assignment;
+    if (disk === undefined) await makeSeedVolume(run, domain, assignment);
+    else await makeDisk(run, disk, assignment);
+  }
+}
+
+async function makeSeedVolume(
+  { host, desired, context }: Convergence,
+  domain: Domain,
+  { note }: Assignment,
+): Promise<void> {
+  const { cloudInit, name } = desired;
+  if (cloudInit === undefined) return;
+  await makeSeed(host, { volume: volumeName(note), cloudInit, uuid: domain.uuid, name }, context);
+}
+
+async function makeDisk(
+  { host, pool, context }: Convergence,
+  disk: DesiredDisk,
+  { note, asset }: Assignment,
+): Promise<void> {
+  const name = volumeName(note);
+  const wantedBytes = wholeSectors(disk.capacityBytes ?? asset?.capacityBytes ?? 0);
+  if (asset === undefined) return createVolume(host, { name, format: "qcow2", capacityBytes: wantedBytes }, context);
+  const bytes = Math.max(wantedBytes, asset.capacityBytes);
+  if (host.options.disks === "overlay") {
+    const backing = { path: `${pool.path}/${asset.volume}`, format: asset.format };
+    return createVolume(host, { name, format: "qcow2", capacityBytes: bytes, backing }, context);
+  }
+  context.progress(`copying ${disk.asset?.name ?? name}`);
+  await copyVolume(host, asset.volume, { name, format: "qcow2", capacityBytes: asset.capacityBytes }, context);
+  if (bytes > asset.capacityBytes) await enlargeVolume(host, name, bytes, context);
+}
+
+function volumeName({ source }: DiskNote): string {
+  return source?.slice(source.indexOf("/") + 1) ?? "";
+}
+
+/** Disks of a VM that is off. */
+async function growVolumes({ host, context }: Convergence, work: DeviceWork): Promise<void> {
+  for (const { disk, found } of await toGrow(host, work, context.signal)) {
+    const { source } = found.device;
+    if (source === undefined || disk.capacityBytes === undefined) continue;
+    const args = "volume" in source ? [source.volume, "--pool", source.pool] : [source.file];
+    context.beforeChange();
+    const what = `enlarge disk "${disk.name}"`;
+    await host.virsh.run(["vol-resize", ...args, "--capacity", `${wholeSectors(disk.capacityBytes)}B`], {
+      what,
+      signal: context.signal,
+    });
+  }
+}
+
+/** libvirt renames what is off, and keeps its snapshots; a definition of the same UUID under another name is refused. */
+async function rename({ host, desired, context }: Convergence, domain: Domain): Promise<Domain> {
+  if (domain.name === desired.name) return domain;
+  context.beforeChange();
+  const what = `rename VM ${domain.name} to ${desired.name}`;
+  await host.virsh.run(["domrename", domain.uuid, desired.name], { what, signal: context.signal });
+  return getDomain(host, domain.uuid, context.signal);
+}
+
+async function finish(run: Convergence, domain: Domain, changes: Changes, disks: readonly DiskNote[]): Promise<Domain> {
+  const { host, desired, mark, context } = run;
+  const before = toXml(domain.config);
+  const ownership: Ownership = { mark, clone: false, os: desired.os, tags: desired.tags, disks, nics: changes.nics };
+  writeDefinition(domain.config, run, changes, ownership);
+  if (toXml(domain.config) === before) return domain;
+  await define(host, domain.config, desired.name, context);
+  return getDomain(host, domain.uuid, context.signal);
+}

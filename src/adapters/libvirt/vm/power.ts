@@ -1,0 +1,120 @@
+import { WatcherError } from "../../../lib/errors.ts";
+import type { ChangeContext } from "../../../ports/hypervisor.ts";
+import { checkpoint, interruptible } from "../../boundaries.ts";
+import { Pacer, poll } from "../../pause.ts";
+import { type Domain, isOff } from "../domain/domain.ts";
+import { getDomain, type Host } from "../host.ts";
+import { isTrouble } from "../virsh/virsh-errors.ts";
+
+/** Powers on, or lets a paused guest go on, and waits until it runs. A VM under construction is refused. */
+export async function startVm(host: Host, uuid: string, context: ChangeContext): Promise<void> {
+  checkpoint(context);
+  const domain = await interruptible(context, (signal) => settleShutdown(host, uuid, signal));
+  if (domain.power === "running") return;
+  if (domain.ownership.mark?.building === true)
+    throw new WatcherError(
+      "virdomain-changed",
+      `cluster ${host.cluster}: VM ${domain.name} is still under construction and is not started`,
+    );
+  const { signal } = context;
+  const verb = domain.power === "paused" && domain.live !== undefined ? "resume" : "start";
+  context.beforeChange();
+  try {
+    const what = `${verb} VM ${domain.name}`;
+    await host.virsh.run([verb, uuid], { what, signal, limitMs: host.timeouts.startMs });
+  } catch (error) {
+    if (!isTrouble(error, "already-so")) throw error;
+  }
+  const seen = await getDomain(host, uuid, signal);
+  if (seen.power !== "running")
+    throw new WatcherError(
+      "cluster-failed",
+      `cluster ${host.cluster}: VM ${domain.name} was started and is ${seen.power}`,
+    );
+}
+
+/** A guest on its way down can neither be started nor asked anything; it is awaited first. */
+async function settleShutdown(host: Host, uuid: string, signal: AbortSignal): Promise<Domain> {
+  const seen = await poll(host.timeouts.startMs, signal, async () => {
+    const domain = await getDomain(host, uuid, signal);
+    return domain.power === "shutting-down" ? undefined : domain;
+  });
+  return seen ?? getDomain(host, uuid, signal);
+}
+
+/** Asks the guest, again and again, and switches it off in the end where that is allowed. */
+export async function stopVm(
+  host: Host,
+  uuid: string,
+  options: { readonly graceMs: number; readonly force: boolean },
+  context: ChangeContext,
+): Promise<void> {
+  checkpoint(context);
+  let domain = await getDomain(host, uuid, context.signal);
+  if (isOff(domain)) return;
+  // One that was saved to disk has a guest that never shut down; its disks are not at rest until it has.
+  if (domain.power === "paused" && domain.live === undefined) {
+    await startVm(host, uuid, context);
+    domain = await getDomain(host, uuid, context.signal);
+  }
+  const graceful = domain.power !== "crashed" && (await askForShutdown(host, domain, options.graceMs, context));
+  if (graceful) return;
+  if (!options.force)
+    throw new WatcherError(
+      "shutdown-timeout",
+      `cluster ${host.cluster}: VM ${domain.name} did not shut down within ${Math.round(options.graceMs / 1000)} s`,
+    );
+  await switchOff(host, domain, context);
+}
+
+/** True when the VM is off. `shutdown` returns at once whatever the guest does; a booting guest loses the request. */
+async function askForShutdown(
+  host: Host,
+  { uuid, name }: Domain,
+  graceMs: number,
+  context: ChangeContext,
+): Promise<boolean> {
+  const began = Date.now();
+  const pacer = new Pacer(100);
+  let nextMs = 0;
+  for (;;) {
+    const seen = await interruptible(context, (signal) => getDomain(host, uuid, signal));
+    if (isOff(seen)) return true;
+    const passedMs = Date.now() - began;
+    if (passedMs >= graceMs || seen.power === "paused") return false;
+    if (passedMs >= nextMs && seen.power === "running") {
+      nextMs = passedMs + host.timeouts.resendMs;
+      await send(host, ["shutdown", uuid], `shut down VM ${name}`, host.timeouts.callMs, context);
+    }
+    await interruptible(context, (signal) => pacer.rest(signal));
+  }
+}
+
+async function switchOff(host: Host, { uuid, name }: Domain, context: ChangeContext): Promise<void> {
+  const { stopMs } = host.timeouts;
+  await send(host, ["destroy", uuid], `switch off VM ${name}`, stopMs, context);
+  const off = await poll(stopMs, context.signal, async () =>
+    isOff(await getDomain(host, uuid, context.signal)) ? true : undefined,
+  );
+  if (off !== true)
+    throw new WatcherError(
+      "cluster-failed",
+      `cluster ${host.cluster}: VM ${name} is not off after ${Math.round(stopMs / 1000)} s`,
+    );
+}
+
+/** It may have gone off by itself a moment ago. */
+async function send(
+  host: Host,
+  args: readonly string[],
+  what: string,
+  limitMs: number,
+  context: ChangeContext,
+): Promise<void> {
+  context.beforeChange();
+  try {
+    await host.virsh.run(args, { what, signal: context.signal, limitMs });
+  } catch (error) {
+    if (!isTrouble(error, "already-so")) throw error;
+  }
+}
