@@ -4,12 +4,14 @@ WORKDIR /app
 COPY package.json package-lock.json tsconfig.json tsconfig.build.json ./
 RUN npm ci --ignore-scripts
 COPY src ./src
+COPY bin ./bin
 RUN npm run build && npm prune --omit=dev --ignore-scripts
 
 FROM node:22-bookworm-slim
-# git and ssh read repositories; redis-server is the embedded default when no redis.url is configured.
+# git and ssh read repositories; redis-server is the embedded default when no redis.url is configured; virsh and xorriso
+# are for libvirt hosts, which are remote from here.
 RUN apt-get update \
- && apt-get install -y --no-install-recommends ca-certificates git openssh-client redis-server \
+ && apt-get install -y --no-install-recommends ca-certificates git libvirt-clients openssh-client redis-server xorriso \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /app
 COPY --from=build /app/node_modules ./node_modules

@@ -55,7 +55,7 @@ for path in /sys/block/vd*; do
   [ -e "$path" ] || continue
   disk=${path##*/}
   [ -e "$path/${disk}1" ] && continue
-  say "content $(serial_of "$disk") $(dd if="/dev/$disk" bs=64 count=1 2>/dev/null | tr -cd '[:print:]')"
+  say "content $(serial_of "$disk") $(dd if="/dev/$disk" bs=64 count=1 2>/dev/null | tr -cd ' -~')"
 done
 
 # What cloud-init leaves behind when it has finished; the product asks for it through the agent.
@@ -127,11 +127,21 @@ hardware() {
   memory=$(($(sed -n 's/^MemTotal: *\([0-9]*\) kB/\1/p' /proc/meminfo) / 1024))
   echo "hardware cpus=$(grep -c ^processor /proc/cpuinfo) memory-mib=$memory disks=${disks#,} nics=${nics#,} cdroms=${drives#,}"
 }
+
+# Looking costs much where a processor is emulated: what changes is read without starting a program.
+glance() {
+  seen=
+  for file in /sys/devices/system/cpu/present /sys/block/[vs]*/size /sys/class/net/*/address; do
+    [ -e "$file" ] && read -r value <"$file" && seen="$seen $file=$value"
+  done
+}
 known=
 while true; do
-  bring_up
-  now=$(hardware)
-  [ "$now" = "$known" ] || say "$now"
-  known=$now
+  glance
+  if [ "$seen" != "$known" ]; then
+    known=$seen
+    bring_up
+    say "$(hardware)"
+  fi
   sleep 1
 done

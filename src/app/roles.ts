@@ -2,47 +2,30 @@ import { advanceSync } from "./advance-sync.ts";
 import { createCourier } from "./deliver-outbox.ts";
 import type { Engine } from "./engine.ts";
 import { startCleaning } from "./clean-clusters.ts";
+import { followRoster } from "./follow-roster.ts";
 import { runOperationJob } from "./run-operation.ts";
+import { startDriftWatch } from "./watch-drift.ts";
 import { watchRepository } from "./watch-repository.ts";
 
 /** How long running operations get to finish when the process ends. */
 const graceMs = 20_000;
-/** How often the list of repositories is compared with the configuration. */
-const rosterMs = 1_000;
-
-/** Watches every configured repository, following the configuration, and removes expired snapshots, until disposed. */
+/**
+ * Watches every configured repository, following the configuration, cleans clusters and listens to those that tell of
+ * changes, until disposed.
+ */
 export function startWatching(engine: Engine): AsyncDisposable {
-  const stop = new AbortController();
-  const watchers = new Map<string, { readonly controller: AbortController; readonly ended: Promise<void> }>();
-
-  async function followRoster(): Promise<void> {
-    while (!stop.signal.aborted) {
-      const names = new Set(engine.config().repositories.map((repository) => repository.name));
-      for (const name of names) if (!watchers.has(name)) watchers.set(name, startOne(name));
-      for (const [name, watcher] of watchers) {
-        if (names.has(name)) continue;
-        watcher.controller.abort();
-        watchers.delete(name);
-        engine.log.info({ repository: name }, "repository left the configuration, no longer watched");
-      }
-      await engine.clock.sleep(rosterMs, stop.signal).catch(() => undefined);
-    }
-  }
-
-  function startOne(name: string): { controller: AbortController; ended: Promise<void> } {
-    const controller = new AbortController();
-    engine.log.info({ repository: name }, "watching");
-    return { controller, ended: watchRepository(engine, name, AbortSignal.any([controller.signal, stop.signal])) };
-  }
-
-  const roster = followRoster();
-  const removing = startCleaning(engine);
+  const watching = followRoster(engine.clock, {
+    wanted: () => new Map(engine.config().repositories.map(({ name }) => [name, ""])),
+    work(name, signal) {
+      engine.log.info({ repository: name }, "watching");
+      return watchRepository(engine, name, signal);
+    },
+    onLeft: (name) => engine.log.info({ repository: name }, "repository left the configuration, no longer watched"),
+  });
+  const parts = [watching, startCleaning(engine), startDriftWatch(engine)];
   return {
     async [Symbol.asyncDispose]() {
-      stop.abort();
-      await removing[Symbol.asyncDispose]();
-      await roster;
-      await Promise.all([...watchers.values()].map((watcher) => watcher.ended));
+      await Promise.all(parts.map((part) => part[Symbol.asyncDispose]()));
     },
   };
 }

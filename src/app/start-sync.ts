@@ -52,7 +52,8 @@ export async function startSync(
   const passes = record.clusters.map((cluster) => firstPass(cluster, plan, record, engine.clock.now()));
   const place = { repository: name, prefix: engine.config().statusPrefix, context: "sync" as const };
   const first = statusEntry(place, record.revision, "first", "pending", pendingText(plan, passes));
-  const entries = [...supersededEntries(place, record.commits, record.revision), first];
+  const awaited = record.commits.includes(record.revision) ? [first] : [];
+  const entries = [...supersededEntries(place, record.commits, record.revision), ...awaited];
   if (!(await engine.store.createSync(record, passes, entries, { syncId: request.branch.currentSync })))
     throw new WatcherError("lease-lost", "another process started a sync of this branch meanwhile");
   engine.log.info(
@@ -191,6 +192,7 @@ async function toRecord(
   const startedAtMs = engine.clock.now();
   const unsettled = await engine.store.listUnsettledCommits(name);
   const returnsTo = loaded.treeId === undefined ? undefined : await engine.store.findSyncedTree(name, loaded.treeId);
+  const problems = problemsOf(loaded, plan, applied);
   const busy = new Set([...plan.operations, ...plan.conflicts, ...plan.held].map(({ cluster }) => cluster));
   const keys = scope ?? new Set([...loaded.desired.targets.keys(), ...applied.keys()]);
   return {
@@ -202,19 +204,37 @@ async function toRecord(
     treeId: loaded.treeId,
     baseRevision: request.branch.synced,
     planId: plan.id,
-    commits: [request.revision, ...unsettled.filter((other) => other !== request.revision)],
+    commits: (await isOldNews(engine, request, unsettled, busy.size > 0 || problems.some(isError)))
+      ? []
+      : [request.revision, ...unsettled.filter((other) => other !== request.revision)],
     author: commit.author,
     subject: commit.subject,
     startedAtMs,
     returnsTo:
       returnsTo?.revision === request.branch.synced || returnsTo?.revision === request.revision ? undefined : returnsTo,
-    problems: problemsOf(loaded, plan, applied),
+    problems,
     clusters: [...busy].sort(),
     targets: Object.fromEntries([...keys].map((key) => [key, loaded.desired.targets.get(key)?.hash ?? ""])),
     enforced: [...enforcedOf(loaded, applied)].filter((key) => keys.has(key)),
     predecessors: request.predecessors,
     deletions: plan.deletions,
   };
+}
+
+function isError({ severity }: Plan["problems"][number]): boolean {
+  return severity === "error";
+}
+
+/** A sync that somebody asked for and that finds nothing to do: a commit that had its success is not told again. */
+async function isOldNews(
+  engine: Engine,
+  { revision, branch }: SyncRequest,
+  unsettled: readonly string[],
+  hasNews: boolean,
+): Promise<boolean> {
+  if (hasNews || unsettled.length > 0 || branch.currentSync === undefined) return false;
+  const last = await engine.store.readSync(branch.currentSync);
+  return last?.record.revision === revision && last.state.kind === "finished" && last.state.verdict.state === "success";
 }
 
 /** A manifests folder that never was is no mistake: the repository is only beginning. Once VMs came of it, it is one. */

@@ -212,9 +212,16 @@ function addSettingUp(program: Command, settle: Settle): void {
     .command("demo")
     .description("the whole road on this machine: manifests, plan comment, merge, VMs, revert")
     .option("--keep", "leave everything running at the end")
-    .addHelpText("after", "\nExamples:\n  kraken-gitops demo\n  kraken-gitops demo --keep")
-    .action(async (options: { keep?: boolean }) =>
-      settle(await (await import("./command-demo.ts")).demoCommand({ keep: options.keep === true })),
+    .addOption(
+      new Option("--driver <name>", "what the VMs run on: a simulated cluster, or libvirt on this machine")
+        .choices(["hypercore", "libvirt"])
+        .default("hypercore"),
+    )
+    .addHelpText("after", "\nExamples:\n  kraken-gitops demo\n  kraken-gitops demo --driver libvirt --keep")
+    .action(async (options: { keep?: boolean; driver: "hypercore" | "libvirt" }) =>
+      settle(
+        await (await import("./command-demo.ts")).demoCommand({ keep: options.keep === true, driver: options.driver }),
+      ),
     );
   addSimulators(
     program.command("simulate").description("a cluster or a forge to try things with, in a process of its own"),

@@ -39,6 +39,7 @@ export const errorCatalogue = {
   "asset-refused": "terminal",
   "asset-no-room": "transient",
   "readiness-timeout": "terminal",
+  "cloud-init-failed": "terminal",
   "shutdown-timeout": "terminal",
   "redis-unavailable": "transient",
   "redis-missing": "terminal",

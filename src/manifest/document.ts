@@ -119,6 +119,8 @@ export interface DeploymentDocument {
 /** When a VM counts as ready, beyond being in its power state. */
 export interface Readiness {
   readonly guestAgent: boolean;
+  /** cloud-init has finished in the guest, asked through its agent. VMs without cloud-init data are not asked. */
+  readonly cloudInit: boolean;
   /** TCP port that must accept a connection on an address of the guest. */
   readonly tcp: number | undefined;
   /** `http://` path and port probed on an address of the guest, e.g. `:8080/healthz`. */

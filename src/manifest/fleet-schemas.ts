@@ -72,6 +72,11 @@ export const clusterGroupSchema: JsonSchema = envelopeSchema(
 const readiness = objectSchema(
   {
     guestAgent: { type: "boolean", description: "Wait until the guest agent answers, or the guest's address is seen." },
+    cloudInit: {
+      type: "boolean",
+      description:
+        "Wait until cloud-init has finished in a guest with cloud-init data; needs libvirt and a guest agent.",
+    },
     tcp: { type: "integer", minimum: 1, maximum: 65_535, description: "Port that must accept a connection." },
     http: {
       type: "string",

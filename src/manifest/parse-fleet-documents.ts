@@ -107,6 +107,7 @@ function parseReadiness(context: DocumentContext, path: Path, value: unknown): R
   const { tcp, http } = readiness;
   return {
     guestAgent: readiness["guestAgent"] === true,
+    cloudInit: readiness["cloudInit"] === true,
     tcp: typeof tcp === "number" ? tcp : undefined,
     http: asText(http),
     timeoutMs: context.duration([...path, "timeout"], readiness["timeout"]) ?? defaultReadinessTimeoutMs,

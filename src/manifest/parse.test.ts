@@ -137,7 +137,7 @@ describe("the sample manifests", () => {
     expect(everywhere).toMatchObject({
       variables: { tier_name: "application", role_name: "7" },
       instances: { "app-tier": 3 },
-      readiness: { guestAgent: true, tcp: 22, http: undefined, timeoutMs: 600_000 },
+      readiness: { guestAgent: true, cloudInit: false, tcp: 22, http: undefined, timeoutMs: 600_000 },
       rollout: { canary: ["store-101"], batch: { percent: 10 }, pauseMs: 300_000 },
       policy: {
         drift: "report",

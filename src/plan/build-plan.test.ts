@@ -75,6 +75,58 @@ describe("buildPlan", () => {
     expect(operation).toMatchObject({ kind: "replace", disruption: "data-loss", disks: [{ name: "system" }] });
   });
 
+  describe("in a laboratory", () => {
+    const cut = { ...web, memoryBytes: 256 * 1024 ** 2, scaledDown: { memoryBytes: 4 * 1024 ** 3 } };
+    const notices = [
+      { code: "scaled-down", message: "the cluster's limits give it 256 MiB of memory in place of 4 GiB (laboratory)" },
+    ];
+    it("says of a new VM and of a changed one what they do not get", () => {
+      expect(plan({ desired: onLab(cut) }).operations).toMatchObject([{ kind: "create", notices }]);
+      const live = [liveVirdomain({ ...cut, tags: ["old"] })];
+      expect(plan({ desired: onLab(cut), live }).operations).toMatchObject([{ kind: "update", notices }]);
+    });
+    it("says so of a VM with nothing to do, too", () => {
+      const { operations, targets } = plan({ desired: onLab(cut), live: [liveVirdomain(cut)] });
+      expect(operations).toEqual([]);
+      expect(targets).toMatchObject([{ unchanged: 1, notices: [{ ...notices[0], virdomain: "web" }] }]);
+    });
+    it.each([
+      [{ cpu: 1, scaledDown: { cpu: 8 } }, "1 CPU in place of 8"],
+      [
+        { cpu: 2, memoryBytes: 1024 ** 3, scaledDown: { cpu: 8, memoryBytes: 2 * 1024 ** 3 } },
+        "1 GiB of memory in place of 2 GiB and 2 CPUs in place of 8",
+      ],
+    ])("names memory and CPUs: %j", (size, text) => {
+      const [operation] = plan({ desired: onLab({ ...web, ...size }) }).operations;
+      expect(operation?.notices[0]?.message).toBe(`the cluster's limits give it ${text} (laboratory)`);
+    });
+  });
+
+  describe("readiness by cloud-init", () => {
+    const readiness = { guestAgent: false, cloudInit: true, tcp: undefined, http: undefined, timeoutMs: 1_000 };
+    const waiting = { ...web, readiness };
+    const able = { ...traits, cloudInit: true };
+    const on = (platform: typeof traits, live: readonly LiveVirdomain[]): Partial<PlanInput> => ({
+      live: new Map([["lab", { state: { cluster: "lab", virdomains: live }, traits: platform }]]),
+    });
+    it.each([
+      ["a new VM", []],
+      ["a VM that is there", [liveVirdomain({ ...waiting, cpu: 1 })]],
+    ])("is a conflict for %s where nobody can tell", (_title, live) => {
+      const result = plan({ desired: onLab(waiting), more: on(traits, live) });
+      expect(result.operations).toEqual([]);
+      expect(result.conflicts).toMatchObject([
+        { code: "unsupported-change", virdomain: "web", message: expect.stringContaining("readiness.cloudInit") },
+      ]);
+    });
+    it("is planned where the platform can tell", () => {
+      expect(kinds(plan({ desired: onLab(waiting), more: on(able, []) }))).toEqual(["create web"]);
+    });
+    it("does not concern a VM without cloud-init data", () => {
+      expect(kinds(plan({ desired: onLab({ ...waiting, cloudInit: undefined }) }))).toEqual(["create web"]);
+    });
+  });
+
   describe("a snapshot before a change", () => {
     const week = { keepMs: 7 * 86_400_000 };
     const policy = (before: SnapshotPolicy["before"], keepMs = week.keepMs) => ({

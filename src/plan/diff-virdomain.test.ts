@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { desiredVirdomain, gibibyte, liveVirdomain, traits } from "../../test/support/virdomains.ts";
+import type { NetworkTarget } from "../fleet/cluster.ts";
 import type { DesiredVirdomain } from "../fleet/desired-state.ts";
 import { defaultPolicy } from "../manifest/document.ts";
 import { diffVirdomain } from "./diff-virdomain.ts";
@@ -132,6 +133,35 @@ describe("diffVirdomain", () => {
     expect(diffVirdomain(wanted, live, traits).notices).toMatchObject([{ code: "may-restart" }]);
     expect(diffVirdomain(wanted, { ...live, power: "shutoff" }, traits).notices).toEqual([]);
     expect(diffVirdomain({ ...wanted, cpu: base.cpu + 1 }, live, traits).notices).toEqual([]);
+  });
+
+  it("names what the guest may hold on to", () => {
+    const eager = {
+      ...traits,
+      rebootFor: new Set<never>(),
+      mayRebootFor: new Set(["disk-remove", "nic-remove"] as const),
+    };
+    const { notices } = diffVirdomain({ ...base, disks: [], nics: [] }, liveVirdomain(base), eager);
+    expect(notices.map(({ path, message }) => `${path}: ${message}`)).toEqual([
+      "storage_devices.system: the VM is shut down and started again if its guest does not let go of the disk",
+      "network_devices.net: the VM is shut down and started again if its guest does not let go of the NIC",
+    ]);
+  });
+
+  it.each<[NetworkTarget, string]>([
+    [{}, "untagged"],
+    [{ vlan: 0 }, "untagged"],
+    [{ vlan: 20 }, "VLAN 20"],
+    [{ network: "default" }, "network default"],
+    [{ network: "default", vlan: 0 }, "network default"],
+    [{ network: "ovs", vlan: 20 }, "network ovs, VLAN 20"],
+    [{ bridge: "br0" }, "bridge br0"],
+    [{ user: true }, "user-mode network"],
+  ])("tells the network %j apart", (network, text) => {
+    const elsewhere = { ...base, nics: [{ name: "net", type: "virtio" as const, network }] };
+    const moved = liveVirdomain({ ...base, nics: [{ name: "net", type: "virtio", network: { bridge: "elsewhere" } }] });
+    expect(diffVirdomain(elsewhere, moved, traits).changes).toMatchObject([{ kind: "nic-network", to: text }]);
+    expect(diffVirdomain(elsewhere, liveVirdomain(elsewhere), traits).changes).toEqual([]);
   });
 
   it("plans to move a mark to where the platform keeps it best, which is nobody's drift and no news for a review", () => {

@@ -9,6 +9,8 @@ import { type Match, matchVirdomain, nameDevices } from "./match-virdomains.ts";
 import { planRemovals } from "./plan-removals.ts";
 import type { Conflict, Notice, Operation, TargetSummary } from "./plan.ts";
 import { type ClusterPlanInput, createPlanner, inScope, type Planner } from "./planner.ts";
+import { untellableReadiness } from "./readiness.ts";
+import { scaledDownNotices } from "./scaled-down.ts";
 import { withSnapshot } from "./snapshot-need.ts";
 
 export interface ClusterPlan {
@@ -76,16 +78,21 @@ function planVirdomain(planner: Planner, target: Target, desired: DesiredVirdoma
   });
   if (match.kind === "conflict")
     return { operation: undefined, conflicts: [conflict(match.code, match.message)], notices: [] };
+  if (match.kind !== "new") planner.claimed.add(match.live.id);
+  const untellable = untellableReadiness(desired, planner.input.traits);
+  if (untellable !== undefined)
+    return { operation: undefined, conflicts: [conflict("unsupported-change", untellable)], notices: [] };
+  const scaled = scaledDownNotices(desired);
   if (match.kind === "new")
-    return { operation: createOperation(target, desired, undefined, []), conflicts: [], notices: [] };
-  planner.claimed.add(match.live.id);
+    return { operation: createOperation(target, desired, undefined, scaled), conflicts: [], notices: [] };
   if (match.live.mark?.building === true) {
     const notice: Notice = {
       code: "still-building",
       path: "",
       message: "an earlier attempt to create this VM was interrupted and is continued",
     };
-    return { operation: createOperation(target, desired, match.live, [notice]), conflicts: [], notices: [] };
+    const operation = createOperation(target, desired, match.live, [notice, ...scaled]);
+    return { operation, conflicts: [], notices: [] };
   }
   const live = match.kind === "adopt" ? nameDevices(match.live, desired) : match.live;
   const difference = diffVirdomain(desired, live, planner.input.traits, contextOf(planner, desired));
@@ -100,7 +107,7 @@ function planVirdomain(planner: Planner, target: Target, desired: DesiredVirdoma
     match.kind === "adopt"
       ? [{ code: "adopts", path: "", message: "takes over a VM that was not managed until now" }]
       : [];
-  const notices = [...difference.notices, ...adopts];
+  const notices = [...difference.notices, ...adopts, ...scaled];
   const operation = changeOperation(target, desired, match.live, difference.changes, notices, match.kind === "adopt");
   if (operation?.kind === "replace" && isProtected(desired)) {
     return {

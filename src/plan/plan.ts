@@ -34,6 +34,7 @@ export interface Notice {
     | "cloud-init-unchanged-guest"
     | "disk-not-shrunk"
     | "may-restart"
+    | "scaled-down"
     | "foreign-disk"
     | "foreign-nic"
     | "adopts"

@@ -101,7 +101,7 @@ export interface StateStore extends AsyncDisposable {
   removeOutbox(repository: string, sequences: readonly number[]): Promise<void>;
   listOutboxRepositories(): Promise<readonly string[]>;
 
-  /** A wish of a person (`sync`): the next poll of the repository plans everything anew. Answers whether there was one. */
+  /** A wish, of a person (`sync`) or for drift: the next poll of the repository plans everything anew. Answers whether there was one. */
   requestSync(repository: string): Promise<void>;
   takeSyncRequest(repository: string): Promise<boolean>;
   hasSyncRequest(repository: string): Promise<boolean>;

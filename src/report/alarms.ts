@@ -5,7 +5,7 @@ import { code, details, htmlText, sentence } from "./escape.ts";
 import { plural } from "./format.ts";
 import { groupBy, groupOperations } from "./group.ts";
 import { clusterList, diskList } from "./names.ts";
-import { changesOf, listNotices, reboots } from "./summary.ts";
+import { changesOf, listNotices, noticeSubject, reboots } from "./summary.ts";
 
 /** Something a reviewer must see before merging. `items` are Markdown, one line each. */
 interface Alarm {
@@ -156,13 +156,13 @@ function driftAlarm(plan: Plan): readonly Alarm[] {
 }
 
 function noticeAlarm(plan: Plan): readonly Alarm[] {
-  const groups = groupBy(listNotices(plan), ({ code: kind, application, virdomain, path, message }) =>
-    [kind, application, virdomain, path, message].join("\n"),
+  const groups = groupBy(listNotices(plan), ({ code: kind, application, virdomain, others, path, message }) =>
+    [kind, application, virdomain, others, path, message].join("\n"),
   );
   const items = [...groups.values()].map((group) => {
     const [first] = group;
-    const where = `${code(first?.virdomain ?? "")} on ${clusterList(group.map((notice) => notice.cluster))}`;
-    return `${where}: ${sentence(first?.message ?? "")}`;
+    const subject = first === undefined ? "" : noticeSubject(first, code);
+    return `${subject} on ${clusterList(group.map((notice) => notice.cluster))}: ${sentence(first?.message ?? "")}`;
   });
   return items.length === 0 ? [] : [{ level: "NOTE", title: "Good to know", items }];
 }

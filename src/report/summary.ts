@@ -1,5 +1,6 @@
 import type { Change, Notice, Operation, Plan } from "../plan/plan.ts";
 import { plural } from "./format.ts";
+import { groupBy } from "./group.ts";
 
 /** What a plan does, in numbers. */
 export interface OperationCounts {
@@ -53,16 +54,28 @@ export interface PlacedNotice extends Notice {
   readonly cluster: string;
   readonly application: string;
   readonly virdomain: string;
+  /** VMs of the same target beside this one that it is about. */
+  readonly others: number;
+}
+
+/** The VMs a notice is about: one by its name, more of them by the first and their number. */
+export function noticeSubject({ virdomain, others }: PlacedNotice, show: (name: string) => string): string {
+  return others === 0 ? show(virdomain) : `${show(virdomain)} and ${plural(others, "more VM", "more VMs")}`;
 }
 
 /** Every notice of a plan once, whether it hangs on an operation or on an unchanged VM. */
 export function listNotices(plan: Plan): readonly PlacedNotice[] {
   const notices = [
     ...plan.targets.flatMap((target) =>
-      target.notices.map((notice) => ({ ...notice, cluster: target.cluster, application: target.application })),
+      target.notices.map((notice) => ({
+        ...notice,
+        cluster: target.cluster,
+        application: target.application,
+        others: 0,
+      })),
     ),
     ...plan.operations.flatMap(({ cluster, application, virdomain, notices: own }) =>
-      own.map((notice) => ({ ...notice, cluster, application, virdomain })),
+      own.map((notice) => ({ ...notice, cluster, application, virdomain, others: 0 })),
     ),
   ];
   const seen = new Map(
@@ -71,7 +84,19 @@ export function listNotices(plan: Plan): readonly PlacedNotice[] {
       notice,
     ]),
   );
-  return [...seen.values()];
+  return gatherScaledDown([...seen.values()]);
+}
+
+/** A laboratory cuts most of its VMs: that is said once for each target, which is all a reviewer wants to know. */
+function gatherScaledDown(notices: readonly PlacedNotice[]): readonly PlacedNotice[] {
+  const scaled = notices.filter(({ code }) => code === "scaled-down");
+  const targets = groupBy(scaled, ({ cluster, application }) => `${cluster}/${application}`);
+  const gathered = [...targets.values()].flatMap(([first, ...others]) => {
+    if (first === undefined || others.length === 0) return first ?? [];
+    const message = "the cluster's limits give them less than their manifests ask for (laboratory)";
+    return { ...first, message, others: others.length };
+  });
+  return [...notices.filter(({ code }) => code !== "scaled-down"), ...gathered];
 }
 
 /** The part of a plan that a revision brings, and the part that was different before. */

@@ -4,7 +4,7 @@ import type { Change, Operation, Plan } from "../plan/plan.ts";
 import { plural, visible } from "./format.ts";
 import { groupBy } from "./group.ts";
 import { describeSnapshots } from "./snapshots.ts";
-import { countOperations, describeCounts, hasErrors, listNotices, reboots } from "./summary.ts";
+import { countOperations, describeCounts, hasErrors, listNotices, noticeSubject, reboots } from "./summary.ts";
 import { displayWidth } from "./table.ts";
 
 export interface PlanTextOptions {
@@ -137,9 +137,9 @@ function diskLines(operation: Operation, paint: Paint): readonly string[] {
 }
 
 function noticeSection(plan: Plan, paint: Paint): string {
-  const notices = listNotices(plan).flatMap(({ virdomain, cluster, message, detail }) => [
-    `${virdomain} on ${cluster}: ${message}`,
-    ...(detail === undefined ? [] : detail.split("\n").map((line) => `    ${line}`)),
+  const notices = listNotices(plan).flatMap((notice) => [
+    `${noticeSubject(notice, (name) => name)} on ${notice.cluster}: ${notice.message}`,
+    ...(notice.detail === undefined ? [] : notice.detail.split("\n").map((line) => `    ${line}`)),
   ]);
   return listSection("Good to know:", notices, (text) => paint("cyan", text));
 }

@@ -22,6 +22,7 @@ const changeFaults: ReadonlySet<string> = new Set([
   "cluster-unsupported",
   "manifest-invalid",
   "readiness-timeout",
+  "cloud-init-failed",
 ]);
 
 /**

@@ -13,7 +13,10 @@ export interface SyncRecord {
   /** The revision synced last before this one. */
   readonly baseRevision: string | undefined;
   readonly planId: string;
-  /** Every commit this sync gives a final status to: its own revision first, then those it superseded. */
+  /**
+   * Every commit this sync gives a final status to: its own revision first, then those it superseded. Empty for a sync
+   * that somebody asked for and that found nothing to do after the commit had its success.
+   */
   readonly commits: readonly string[];
   readonly author: string;
   readonly subject: string;

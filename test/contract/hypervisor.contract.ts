@@ -2,16 +2,7 @@ import { expect, it } from "vitest";
 import type { DesiredVirdomain } from "../../src/fleet/desired-state.ts";
 import { WatcherError } from "../../src/lib/errors.ts";
 import type { LiveVirdomain, OwnershipMark } from "../../src/plan/live-state.ts";
-import {
-  MiB,
-  blankDisk,
-  cdrom,
-  cloudInit,
-  freeContext,
-  imageDisk,
-  markOf,
-  revision,
-} from "../support/desired-vm.ts";
+import { MiB, blankDisk, cdrom, cloudInit, freeContext, imageDisk, markOf, revision } from "../support/desired-vm.ts";
 import { type HypervisorBench, vmOn } from "../support/hypervisor-bench.ts";
 import { snapshotContract } from "./snapshots.contract.ts";
 

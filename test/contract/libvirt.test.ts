@@ -1,5 +1,5 @@
 import { describe } from "vitest";
-import { untilSaid } from "../support/libvirt-daemon.ts";
+import { untilSaid } from "../support/until-said.ts";
 import { instance, onUserNetwork, openLibvirtLab, pool } from "../support/libvirt-lab.ts";
 import type { HypervisorBench } from "../support/hypervisor-bench.ts";
 import { hypervisorContract } from "./hypervisor.contract.ts";

@@ -22,6 +22,7 @@ const noticeCodes: Readonly<Record<Notice["code"], true>> = {
   "cloud-init-unchanged-guest": true,
   "disk-not-shrunk": true,
   "may-restart": true,
+  "scaled-down": true,
   "foreign-disk": true,
   "foreign-nic": true,
   adopts: true,

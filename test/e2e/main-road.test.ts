@@ -56,6 +56,27 @@ describe("merge to deploy", () => {
     });
   });
 
+  it("tells a commit nothing twice when a sync is asked for again and there is nothing to do", async () => {
+    const w = await open();
+    const commit = await w.push(shop(1, ["web"]), "Add the shop");
+    const status = await w.final(commit);
+    const { store } = w.product().engine;
+    await store.requestSync("fleet");
+    const entries = await waitFor(
+      async () => {
+        const history = await store.listHistory("fleet", 5);
+        return history.length > 1 ? history : undefined;
+      },
+      { what: "the sync that was asked for" },
+    );
+    expect(entries[0]).toMatchObject({ revision: commit, verdict: { state: "success" }, commits: [] });
+    await waitFor(async () => ((await store.listOutbox("fleet", 5)).length === 0 ? true : undefined), {
+      what: "the outbox to be empty",
+    });
+    expect((await w.statuses(commit)).at(-1)).toEqual(status);
+    expect((await w.statuses(commit)).map(({ state }) => state)).toEqual(["pending", "success"]);
+  });
+
   it("settles every commit of a push of several", async () => {
     const w = await open();
     const first = await w.push({ "manifests/a.yaml": manifest("a", [{ name: "a" }]) }, "A");

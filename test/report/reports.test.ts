@@ -1,12 +1,13 @@
 import { readFile } from "node:fs/promises";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { beforeAll, describe, expect, it } from "vitest";
+import { renderAlarms } from "../../src/report/alarms.ts";
 import { renderHistory } from "../../src/report/history.ts";
 import { planToJson } from "../../src/report/json.ts";
 import { describeSnapshots } from "../../src/report/snapshots.ts";
 import { describePlan } from "../../src/report/status-text.ts";
 import { renderPlanText } from "../../src/report/terminal.ts";
-import { aChange, anOperation, aPlan, aProblem } from "../support/build-plan.ts";
+import { aChange, anOperation, aPlan, aProblem, aTarget } from "../support/build-plan.ts";
 import { examples } from "./examples.ts";
 
 describe("planToJson", () => {
@@ -63,6 +64,26 @@ describe("renderPlanText", () => {
     expect(describeSnapshots(aPlan({ operations }))).toEqual(lines);
     expect(renderPlanText(aPlan({ operations }), { colour: false })).toContain(`\n\n${lines.join("\n")}\n\nPlan: `);
     expect(describeSnapshots(aPlan())).toEqual([]);
+  });
+
+  it("says once for each target of a laboratory that its VMs get less than they ask for", () => {
+    const scaled = (message: string) => ({ code: "scaled-down" as const, path: "", message });
+    const unchanged = {
+      ...aTarget("lab", "three-tier-webapp", 1),
+      notices: [{ ...scaled("less memory"), virdomain: "db" }],
+    };
+    const operations = ["web", "app"].map((virdomain) =>
+      anOperation({ kind: "create", virdomain, cluster: "lab", notices: [scaled("fewer CPUs")] }),
+    );
+    const alone = anOperation({ kind: "create", virdomain: "web", cluster: "other", notices: [scaled("fewer CPUs")] });
+    const plan = aPlan({ targets: [unchanged], operations: [...operations, alone] });
+    const gathered = "the cluster's limits give them less than their manifests ask for (laboratory)";
+    expect(renderPlanText(plan, { colour: false })).toContain(
+      ["Good to know:", `  db and 2 more VMs on lab: ${gathered}`, "  web on other: fewer CPUs", ""].join("\n"),
+    );
+    expect(renderAlarms(plan, 10_000).text).toContain(
+      [`> - \`db\` and 2 more VMs on \`lab\`: ${gathered}`, "> - `web` on `other`: fewer CPUs"].join("\n"),
+    );
   });
 
   it("shows each kind of operation with its sign", () => {

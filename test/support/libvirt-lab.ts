@@ -13,7 +13,7 @@ import { contentHash } from "../../src/lib/canonical-json.ts";
 import { Handles } from "../../src/lib/handles.ts";
 import type { Hypervisor } from "../../src/ports/hypervisor.ts";
 import { MiB } from "./desired-vm.ts";
-import { type LibvirtDaemon, startLibvirtDaemon } from "./libvirt-daemon.ts";
+import { type PrivateLibvirt, startPrivateLibvirt } from "../../src/cli/demo/private-libvirt.ts";
 
 export const instance = "edge";
 export const pool = "lab";
@@ -23,7 +23,7 @@ export const quickTimeouts = { hostMs: 0, resendMs: 2_000, detachMs: 5_000, busy
 
 export interface LibvirtLab extends AsyncDisposable {
   readonly driver: Hypervisor;
-  readonly daemon: LibvirtDaemon;
+  readonly daemon: PrivateLibvirt;
   readonly folder: string;
   /** Another driver on the same host, as another process would have. */
   open(overrides?: Partial<LibvirtOptions>): Promise<Hypervisor>;
@@ -44,7 +44,7 @@ export async function openLibvirtLab(overrides: Partial<LibvirtOptions> = {}): P
   const handles = new Handles();
   const folder = await mkdtemp(join(tmpdir(), "kg-lab-"));
   handles.use({ [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) });
-  const daemon = handles.use(await startLibvirtDaemon());
+  const daemon = handles.use(await startPrivateLibvirt());
   await daemon.virsh("pool-define-as", pool, "dir", "--target", daemon.poolDir);
   await daemon.virsh("pool-start", pool);
   const images = join(folder, "images");

@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import type { DemoVm } from "./cluster-client.ts";
-import { listVms } from "./cluster-client.ts";
-import { type DemoComment, type DemoStatus, ForgeClient } from "./forge-client.ts";
-import { exampleFolder, type Stage } from "./stage.ts";
+import { Follower } from "./follower.ts";
+import { ForgeClient } from "./forge-client.ts";
+import { type DemoCluster, exampleFolder, type Stage } from "./stage.ts";
 import type { Narrator } from "./narrator.ts";
 import { WorkTree } from "./work-tree.ts";
 
@@ -10,10 +10,10 @@ const file = "manifests/three-tier-webapp.yaml";
 const gibibyte = 1024 ** 3;
 
 /** Merge, review, revert: what the product is for, told with checks. Every check that fails ends the demo with an error. */
-export async function tellStory(stage: Stage, narrator: Narrator): Promise<void> {
+export async function tellStory(stage: Stage, cluster: DemoCluster, narrator: Narrator): Promise<void> {
   const forge = new ForgeClient(stage.apiUrl, "acme/fleet", stage.token);
-  const look = (): Promise<DemoVm[]> => listVms(stage.clusterUrl, "admin", stage.clusterPassword);
-  const follow = new Follower(forge, narrator);
+  const look = (): Promise<DemoVm[]> => cluster.vms();
+  const follow = new Follower(forge, narrator, 40_000);
 
   narrator.chapter("A repository, a forge and a HyperCore cluster on this machine");
   const tree = await WorkTree.start(join(stage.folder, "work"), `${stage.forgeUrl}/acme/fleet.git`, stage.token);
@@ -88,63 +88,4 @@ function checkFleet(narrator: Narrator, vms: readonly DemoVm[], memoryBytes: num
   );
   const balancer = vms.find((vm) => vm.name === "web-tier-lb");
   narrator.check(balancer?.memoryBytes === memoryBytes, `web-tier-lb has ${memoryBytes / gibibyte} GiB of memory`);
-}
-
-const pauseMs = 100;
-const patienceMs = 40_000;
-
-/** Watches statuses and comments arrive, as a person with the page open would. */
-class Follower {
-  readonly #forge: ForgeClient;
-  readonly #narrator: Narrator;
-
-  constructor(forge: ForgeClient, narrator: Narrator) {
-    this.#forge = forge;
-    this.#narrator = narrator;
-  }
-
-  /** Waits for the plan of exactly this head, told by its status and in the comment. */
-  async planned(pull: number, head: string): Promise<DemoComment> {
-    await this.#final(head, "kraken-gitops/plan", `pull request ${pull}`);
-    return this.#until(`the plan comment for ${head.slice(0, 7)}`, async () =>
-      (await this.#forge.comments(pull)).find(
-        (comment) => comment.author === "kraken-bot" && comment.body.includes(head.slice(0, 7)),
-      ),
-    );
-  }
-
-  /** Waits for the final sync status and checks the road there: pending first, one final at the end. */
-  async synced(revision: string, what: string): Promise<DemoStatus> {
-    const final = await this.#final(revision, "kraken-gitops/sync", what);
-    const states = (await this.#forge.statuses(revision))
-      .filter((status) => status.context === "kraken-gitops/sync")
-      .map((status) => status.state);
-    const finals = states.filter((state) => state !== "pending").length;
-    this.#narrator.check(
-      states[0] === "pending" && finals === 1 && final.state === "success",
-      `${what} went from pending to success`,
-    );
-    return final;
-  }
-
-  async #final(revision: string, context: string, what: string): Promise<DemoStatus> {
-    let told = 0;
-    return this.#until(`${context} on ${what}`, async () => {
-      const statuses = (await this.#forge.statuses(revision)).filter((status) => status.context === context);
-      for (const status of statuses.slice(told)) this.#narrator.status(revision, status);
-      told = statuses.length;
-      const newest = statuses.at(-1);
-      return newest === undefined || newest.state === "pending" ? undefined : newest;
-    });
-  }
-
-  async #until<T>(what: string, look: () => Promise<T | undefined>): Promise<T> {
-    const deadline = Date.now() + patienceMs;
-    for (;;) {
-      const found = await look();
-      if (found !== undefined) return found;
-      if (Date.now() > deadline) throw new Error(`waited ${patienceMs / 1000} s in vain for ${what}`);
-      await new Promise((resolve) => setTimeout(resolve, pauseMs));
-    }
-  }
 }

@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { copyFile, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 
@@ -45,6 +45,14 @@ export class WorkTree {
     const text = await readFile(path, "utf8");
     if (!text.includes(before)) throw new Error(`${file} does not contain ${before}`);
     await writeFile(path, text.replace(before, after));
+  }
+
+  async write(file: string, text: string): Promise<void> {
+    await writeFile(join(this.#folder, file), text);
+  }
+
+  async remove(file: string): Promise<void> {
+    await rm(join(this.#folder, file));
   }
 
   async branch(name: string): Promise<void> {

@@ -5,6 +5,7 @@ import { deployThreeTier } from "./deploy-three-tier.ts";
 import { engineOverhead } from "./engine-overhead.ts";
 import { idleMemory } from "./idle-memory.ts";
 import { largeAsset } from "./large-asset.ts";
+import { libvirtCreate, libvirtRead, libvirtUpload } from "./libvirt.ts";
 import { manyCreates } from "./many-creates.ts";
 import { planLargeFleet } from "./plan-large-fleet.ts";
 import { planOneChange } from "./plan-one-change.ts";
@@ -24,4 +25,7 @@ export const rows: readonly BenchRow[] = [
   callsWithoutChanges,
   idleMemory,
   largeAsset,
+  libvirtRead,
+  libvirtCreate,
+  libvirtUpload,
 ];

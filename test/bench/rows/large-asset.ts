@@ -1,5 +1,4 @@
 import { once } from "node:events";
-import { readFile, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { openAssetStore } from "../../../src/adapters/assets/asset-store.ts";
@@ -11,6 +10,7 @@ import { temporaryFolder } from "../../support/git-repository.ts";
 import { type BenchRow, count, type Measurement } from "../bench-row.ts";
 import { benchInstance } from "../support/bench-config.ts";
 import { startFarm } from "../support/farm.ts";
+import { memoryMB, watched } from "../support/memory.ts";
 
 const imageBytes = 1e10;
 const server = fileURLToPath(new URL("../support/image-process.ts", import.meta.url));
@@ -75,33 +75,6 @@ async function measure(folder: string, origin: string, cluster: string): Promise
 
 function rate(seconds: number): string {
   return `${(imageBytes / 1e6 / seconds).toFixed(0)} MB/s`;
-}
-
-interface Watched<T> {
-  readonly result: T;
-  readonly seconds: number;
-  readonly grownMB: number;
-  readonly note: string;
-}
-
-async function watched<T>(before: number, work: () => Promise<T>): Promise<Watched<T>> {
-  // Sets the kernel's high-water mark back to what is resident now.
-  await writeFile("/proc/self/clear_refs", "5");
-  const began = performance.now();
-  const result = await work();
-  const seconds = (performance.now() - began) / 1_000;
-  const peak = await memoryMB("VmHWM");
-  return {
-    result,
-    seconds,
-    grownMB: peak - before,
-    note: `${before.toFixed(0)} MB before, at most ${peak.toFixed(0)} MB`,
-  };
-}
-
-async function memoryMB(field: string): Promise<number> {
-  const status = await readFile("/proc/self/status", "utf8");
-  return (Number(new RegExp(`^${field}:\\s+(\\d+) kB`, "m").exec(status)?.[1] ?? Number.NaN) * 1024) / 1e6;
 }
 
 async function requireSame(cluster: string, sha256: string): Promise<void> {

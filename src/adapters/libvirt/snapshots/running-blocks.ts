@@ -1,16 +1,15 @@
 import { WatcherError } from "../../../lib/errors.ts";
 import type { ChangeContext } from "../../../ports/hypervisor.ts";
-import { idOfDisk } from "../domain/devices.ts";
+import { type DiskDevice, idOfDisk } from "../domain/devices.ts";
 import type { Domain } from "../domain/domain.ts";
+import { attribute, find } from "../domain/xml.ts";
 import type { Host } from "../host.ts";
 import type { Changing } from "../storage/volumes.ts";
 
 /** The parts of QEMU's `query-block` this driver uses (QEMU QMP reference). */
 interface Block {
-  readonly device: string;
   readonly qdev?: string;
   readonly inserted?: {
-    readonly ro: boolean;
     readonly drv: string;
     readonly "node-name": string;
     readonly image: { readonly snapshots?: readonly { readonly name: string }[] };
@@ -25,9 +24,9 @@ export async function snapshotBlocks(
   context: ChangeContext,
 ): Promise<string[]> {
   const disks = domain.disks.filter(({ device }) => device.device === "disk");
-  const blocks = (await queryBlocks(host, domain, context.signal)).filter(isDisk);
-  const other = blocks.find(({ inserted }) => inserted?.drv !== "qcow2");
-  if (other !== undefined || blocks.length < disks.length)
+  const all = await queryBlocks(host, domain, context.signal);
+  const blocks = disks.flatMap(({ device }) => all.find((block) => isBlockOf(block, device)) ?? []);
+  if (blocks.length < disks.length || blocks.some(({ inserted }) => inserted?.drv !== "qcow2"))
     throw new WatcherError(
       "cluster-refused",
       `cluster ${host.cluster}: VM ${domain.name} has a disk that is no qcow2 image, which cannot be snapshotted (${disks.map(({ device }) => idOfDisk(device)).join(", ")}); convert it, or take no snapshots (policy.snapshots.before: [])`,
@@ -54,9 +53,10 @@ export async function removeFromBlocks(host: Host, domain: Domain, name: string,
   }
 }
 
-/** Firmware flash and CD-ROMs hold nothing of the guest's. */
-function isDisk({ device, inserted }: Block): boolean {
-  return inserted !== undefined && !inserted.ro && !device.startsWith("pflash");
+/** libvirt calls a running device by its alias, which QEMU has in the path of the device. */
+function isBlockOf({ qdev }: Block, { element }: DiskDevice): boolean {
+  const alias = attribute(find(element, "alias"), "name");
+  return alias !== undefined && qdev !== undefined && qdev.split("/").includes(alias);
 }
 
 async function queryBlocks(host: Host, domain: Domain, signal: AbortSignal): Promise<readonly Block[]> {

@@ -1,23 +1,23 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { waitFor } from "./wait-for.ts";
 
 const run = promisify(execFile);
+const startMs = 60_000;
 /** What libvirtd found out about QEMU, which takes it seconds: shared by all daemons of this checkout. */
-const probed = fileURLToPath(new URL("../../.cache/libvirt-capabilities", import.meta.url));
+const probed = fileURLToPath(new URL("../../../.cache/libvirt-capabilities", import.meta.url));
 
-/** A libvirtd with its own VMs, pools and networks, that nobody else sees. */
-export interface LibvirtDaemon extends AsyncDisposable {
+/** A libvirtd with its own VMs, pools and networks, that nobody else sees: for demos and tests. */
+export interface PrivateLibvirt extends AsyncDisposable {
   readonly uri: string;
   /** A folder for images that QEMU may use. */
   readonly poolDir: string;
   /** Runs virsh on it as an administrator would; answers what it printed. */
   virsh(this: void, ...args: readonly string[]): Promise<string>;
-  /** SIGKILL to libvirtd alone: VMs go on. */
+  /** Ends libvirtd alone, by force: VMs go on. */
   kill(this: void): Promise<void>;
   /** Starts it again after `kill`. */
   start(this: void): Promise<void>;
@@ -27,7 +27,7 @@ export interface LibvirtDaemon extends AsyncDisposable {
  * Starts libvirtd and virtlogd in session mode, in a folder of their own. A session daemon needs no rights on the host; as
  * root it runs as `nobody`, since root's would be the system's. QEMU, firmware and TPM emulator are the real ones.
  */
-export async function startLibvirtDaemon(): Promise<LibvirtDaemon> {
+export async function startPrivateLibvirt(): Promise<PrivateLibvirt> {
   const folder = await mkdtemp(join(tmpdir(), "kgv-"));
   const runDir = join(folder, "run");
   const poolDir = join(folder, "pool");
@@ -44,10 +44,12 @@ export async function startLibvirtDaemon(): Promise<LibvirtDaemon> {
     return (await run("virsh", ["-c", uri, ...args], { env, maxBuffer: 64 * 2 ** 20 })).stdout;
   };
   const virtlogd = spawnAsUser(folder, "virtlogd");
+  virtlogd.once("error", () => undefined);
   let libvirtd: ChildProcess | undefined;
   const start = async (): Promise<void> => {
     libvirtd = spawnAsUser(folder, "libvirtd");
-    await waitFor(() => virsh("version").catch(() => undefined), { what: "libvirtd", timeoutMs: 60_000 });
+    libvirtd.once("error", () => undefined);
+    await untilAnswering(virsh);
   };
   const kill = async (): Promise<void> => {
     if (libvirtd !== undefined) await ended(libvirtd, "SIGKILL");
@@ -62,14 +64,25 @@ export async function startLibvirtDaemon(): Promise<LibvirtDaemon> {
     kill,
     start,
     async [Symbol.asyncDispose]() {
-      if (libvirtd === undefined) await start();
-      for (const uuid of words(await virsh("-q", "list", "--uuid"))) await virsh("destroy", uuid).catch(() => "");
-      if (libvirtd !== undefined) await ended(libvirtd, "SIGTERM");
-      await ended(virtlogd, "SIGTERM");
+      if (libvirtd !== undefined) await ended(libvirtd, "SIGKILL");
+      await ended(virtlogd, "SIGKILL");
       await endLeftovers(folder);
       await rm(folder, { recursive: true, force: true });
     },
   };
+}
+
+async function untilAnswering(virsh: PrivateLibvirt["virsh"]): Promise<void> {
+  const deadline = Date.now() + startMs;
+  for (;;) {
+    try {
+      await virsh("version");
+      return;
+    } catch (error) {
+      if (Date.now() > deadline) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
 }
 
 function isRoot(): boolean {
@@ -92,7 +105,8 @@ const unprivileged = ["--reuid", "nobody", "--regid", "nogroup", "--clear-groups
 
 function spawnAsUser(folder: string, program: string): ChildProcess {
   const [command, args] = isRoot() ? ["setpriv", [...unprivileged, program]] : [program, []];
-  return spawn(command, args, { env: environment(folder), cwd: folder, stdio: "ignore" });
+  // In a process group of its own: Ctrl-C is for the demo, which ends its VMs before their daemon.
+  return spawn(command, args, { env: environment(folder), cwd: folder, stdio: "ignore", detached: true });
 }
 
 async function asUser(folder: string, program: string, args: readonly string[]): Promise<void> {
@@ -120,23 +134,14 @@ async function ended(child: ChildProcess, signal: NodeJS.Signals): Promise<void>
 async function endLeftovers(folder: string): Promise<void> {
   for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
     const line = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
-    if (/^[^\0]*(qemu-system|swtpm)/.test(line) && line.includes(`${folder}/`)) process.kill(Number(pid), "SIGKILL");
+    if (/^[^\0]*(qemu-system|swtpm)/.test(line) && line.includes(`${folder}/`)) endProcess(Number(pid));
   }
 }
 
-function words(text: string): string[] {
-  return text.split(/\s+/).filter((word) => word !== "");
-}
-
-/** Waits until a guest has said something on its console, which is logged to a file; answers everything it said. */
-export async function untilSaid(file: string, pattern: RegExp, timeoutMs = 120_000): Promise<string> {
-  const read = async (): Promise<string> =>
-    (await stat(file).catch(() => undefined)) === undefined ? "" : readFile(file, "utf8");
-  return waitFor(
-    async () => {
-      const said = await read();
-      return pattern.test(said) ? said : undefined;
-    },
-    { what: `${pattern} on a console`, timeoutMs, describe: async () => (await read()).slice(-2_000) },
-  );
+function endProcess(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // It has ended by itself.
+  }
 }
