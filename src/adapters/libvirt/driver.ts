@@ -16,10 +16,10 @@ import { type Accelerator, chooseAccelerator } from "./accelerator.ts";
 import { readAddresses, readCloudInit } from "./agent.ts";
 import { readCapacity } from "./capacity.ts";
 import { checkHost } from "./check.ts";
-import type { Domain } from "./domain/domain.ts";
+import type { Domain, ListedDomain } from "./domain/domain.ts";
 import { toVirdomain } from "./domain/to-virdomain.ts";
 import { watchEvents } from "./events.ts";
-import { findDomain, type Host, listDomains } from "./host.ts";
+import { findDomain, type Host, readInGroups } from "./host.ts";
 import { defaultTimeouts, type LibvirtOptions } from "./options.ts";
 import { removeExpiredSnapshots } from "./snapshots/expired-snapshots.ts";
 import { ensureSnapshot, findSnapshot } from "./snapshots/snapshots.ts";
@@ -70,6 +70,8 @@ class LibvirtDriver implements Hypervisor {
   readonly #trials = new SharedWork<Accelerator>();
   #pool: { readonly untilMs: number; readonly pool: Pool } | undefined;
   #accelerator: Accelerator | undefined;
+  /** Of the pool, on the host. */
+  #folder: string | undefined;
 
   constructor(host: Host) {
     this.cluster = host.cluster;
@@ -78,21 +80,21 @@ class LibvirtDriver implements Hypervisor {
   }
 
   async readLiveState(signal: AbortSignal): Promise<LiveState> {
-    const domains = await listDomains(this.#host, signal);
-    const capacities = await this.#capacities(domains, signal);
     const addresses = new Map<string, string[]>();
-    return {
-      cluster: this.cluster,
-      virdomains: domains.map((domain) => toVirdomain(domain, { capacities, addresses })),
-    };
+    const groups = await readInGroups(this.#host, signal, async (domains) => {
+      const capacities = await this.#capacities(domains, signal);
+      return domains.map((domain) => toVirdomain(domain, { capacities, addresses }));
+    });
+    return { cluster: this.cluster, virdomains: groups.flat() };
   }
 
   /** Of disks; drives hold what others made. */
-  async #capacities(domains: readonly Domain[], signal: AbortSignal): Promise<Map<string, number>> {
+  async #capacities(domains: readonly ListedDomain[], signal: AbortSignal): Promise<Map<string, number>> {
     const sources = domains.flatMap(({ disks }) =>
       disks.flatMap(({ device }) => (device.device === "disk" && device.source !== undefined ? [device.source] : [])),
     );
-    return capacitiesOf(this.#host, sources, signal);
+    this.#folder ??= (await this.#readPool(signal)).path;
+    return capacitiesOf(this.#host, sources, signal, this.#folder);
   }
 
   async readCapacity(signal: AbortSignal): Promise<ClusterCapacity> {

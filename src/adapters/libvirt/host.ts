@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { WatcherError } from "../../lib/errors.ts";
 import type { AssetStore } from "../../ports/asset-store.ts";
 import type { Exclusive } from "../../ports/exclusive.ts";
-import { type Domain, toDomain } from "./domain/domain.ts";
+import { type Domain, type ListedDomain, toDomain, toListedDomain } from "./domain/domain.ts";
 import type { LibvirtOptions, LibvirtTimeouts, Log } from "./options.ts";
 import type { Virsh } from "./virsh/virsh.ts";
 
@@ -18,23 +18,63 @@ export interface Host {
   readonly log: Log;
 }
 
-/** Every domain of the host in two processes, whatever their number. A domain that goes away meanwhile is left out. */
-export async function listDomains({ virsh }: Host, signal: AbortSignal): Promise<Domain[]> {
-  const call = { what: "list VMs", signal };
-  const [all, active] = await virsh.batch(["list --all --uuid", "list --uuid"], call);
-  const running = new Set(wordsOf(active));
+/** Every domain of the host; one that goes away meanwhile is left out. */
+export async function listDomains(host: Host, signal: AbortSignal): Promise<ListedDomain[]> {
+  return (await readInGroups(host, signal, (domains) => Promise.resolve(domains))).flat();
+}
+
+/** As many groups at a time as serve a client on two cores; more would only wait for each other. */
+const groups = 4;
+const smallestGroup = 25;
+
+/**
+ * Reads all domains in a few groups side by side, and does `work` with each group as soon as it is there: most of the
+ * time goes by in the daemon, in virsh and in reading XML, which then happen at the same time.
+ */
+export async function readInGroups<T>(
+  host: Host,
+  signal: AbortSignal,
+  work: (domains: readonly ListedDomain[]) => Promise<T>,
+): Promise<T[]> {
+  const listing = ["list --all --uuid", "list --uuid", "list --all --uuid --with-managed-save"];
+  const [all, active, saved] = await host.virsh.batch(listing, { what: "list VMs", signal });
+  const [running, asleep] = [new Set(wordsOf(active)), new Set(wordsOf(saved))];
   const uuids = wordsOf(all);
-  const commands = uuids.flatMap((uuid) => readingCommands(uuid, running.has(uuid)));
-  const answers = await virsh.batch(commands, call);
-  return uuids.flatMap((_, index) => {
-    const domain = fromAnswers(answers.slice(commandsEach * index, commandsEach * (index + 1)));
+  const size = Math.max(smallestGroup, Math.ceil(uuids.length / groups));
+  const starts = Array.from({ length: Math.ceil(uuids.length / size) }, (_, index) => index * size);
+  return Promise.all(
+    starts.map(async (start) => {
+      const group = uuids.slice(start, start + size);
+      return work(
+        await readDomains(
+          host,
+          group.map((uuid) => [uuid, running.has(uuid), asleep.has(uuid)]),
+          signal,
+        ),
+      );
+    }),
+  );
+}
+
+async function readDomains(
+  { virsh }: Host,
+  group: readonly (readonly [uuid: string, running: boolean, saved: boolean])[],
+  signal: AbortSignal,
+): Promise<ListedDomain[]> {
+  const commands = group.map(([uuid, running]) => (running ? readingCommands(uuid) : [`dumpxml --inactive ${uuid}`]));
+  const answers = await virsh.batch(commands.flat(), { what: "read VMs", signal });
+  return group.flatMap(([, running, saved]) => {
+    const own = answers.splice(0, running ? commandsEach : 1);
+    // One that is off need not be asked for its state.
+    const facts = running ? own : [saved ? "shut off (saved)" : "shut off", ...own, undefined];
+    const domain = fromAnswers(facts, toListedDomain);
     return domain === undefined ? [] : [domain];
   });
 }
 
 export async function findDomain({ virsh }: Host, uuid: string, signal: AbortSignal): Promise<Domain | undefined> {
   if (!isUuid(uuid)) return undefined;
-  return fromAnswers(await virsh.batch(readingCommands(uuid, true), { what: `read VM ${uuid}`, signal }));
+  return fromAnswers(await virsh.batch(readingCommands(uuid), { what: `read VM ${uuid}`, signal }), toDomain);
 }
 
 export async function getDomain(host: Host, uuid: string, signal: AbortSignal): Promise<Domain> {
@@ -48,18 +88,37 @@ export function vanished({ cluster }: Host, uuid: string): never {
 const commandsEach = 3;
 
 /** Always by UUID: a name may look like the number of another VM that runs (`virsh domstate 95`). */
-function readingCommands(uuid: string, running: boolean): string[] {
+function readingCommands(uuid: string): string[] {
   // State first: what was running when the live definition is read after it has one that is at least as new.
-  return [`domstate ${uuid} --reason`, `dumpxml --inactive ${uuid}`, running ? `dumpxml ${uuid}` : `domid ${uuid}`];
+  return [`domstate ${uuid} --reason`, `dumpxml --inactive ${uuid}`, `dumpxml ${uuid}`];
 }
 
-function fromAnswers([state, config, live]: readonly (string | undefined)[]): Domain | undefined {
+function fromAnswers<T>(
+  [state, config, live]: readonly (string | undefined)[],
+  read: (config: string, live: string | undefined, state: string) => T,
+): T | undefined {
   if (state === undefined || config === undefined) return undefined;
-  return toDomain(config, live?.trimStart().startsWith("<") === true ? live : undefined, state);
+  return read(config, live?.trimStart().startsWith("<") === true ? live : undefined, state);
 }
 
 export function wordsOf(text: string | undefined): string[] {
   return (text ?? "").split(/\s+/).filter((word) => word !== "");
+}
+
+/** Addresses of the NICs of all domains. */
+export async function listMacs({ virsh }: Host, signal: AbortSignal): Promise<string[]> {
+  const call = { what: "list addresses of NICs", signal };
+  const uuids = wordsOf((await virsh.batch(["list --all --uuid"], call))[0]);
+  return macsIn(
+    await virsh.batch(
+      uuids.map((uuid) => `domiflist ${uuid} --inactive`),
+      call,
+    ),
+  );
+}
+
+export function macsIn(answers: readonly (string | undefined)[]): string[] {
+  return answers.flatMap((answer) => answer?.toLowerCase().match(/([0-9a-f]{2}:){5}[0-9a-f]{2}/g) ?? []);
 }
 
 const uuidShape = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;

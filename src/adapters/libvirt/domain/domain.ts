@@ -5,7 +5,13 @@ import { type DiskDevice, disksOf, idOfSource, type NicDevice, nicsOf } from "./
 import { find, parseXml, textOf, type XmlElement } from "./xml.ts";
 
 /** A libvirt domain: what it is started with next (`config`), and what runs (`live`), which are two documents. */
-export interface Domain {
+export interface Domain extends ListedDomain {
+  /** The definitions are whole and may be written back. */
+  readonly editable: true;
+}
+
+/** A domain to look at. Controllers are half of its definitions, tell nothing, and are left out. */
+export interface ListedDomain {
   readonly uuid: string;
   readonly name: string;
   readonly power: PowerState;
@@ -29,6 +35,18 @@ export interface NamedNic {
 }
 
 export function toDomain(configText: string, liveText: string | undefined, stateText: string): Domain {
+  return { ...read(configText, liveText, stateText), editable: true };
+}
+
+export function toListedDomain(configText: string, liveText: string | undefined, stateText: string): ListedDomain {
+  return read(withoutControllers(configText), liveText && withoutControllers(liveText), stateText);
+}
+
+function withoutControllers(text: string): string {
+  return text.replaceAll(/<controller\b[^>]*(?:\/>|>[^]*?<\/controller>)/g, "");
+}
+
+function read(configText: string, liveText: string | undefined, stateText: string): ListedDomain {
   const config = parseXml(configText);
   const power = toPower(stateText);
   const live = liveText === undefined || power === "shutoff" ? undefined : parseXml(liveText);

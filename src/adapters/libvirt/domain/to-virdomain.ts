@@ -1,6 +1,6 @@
 import type { LiveDisk, LiveNic, LiveVirdomain } from "../../../plan/live-state.ts";
 import { cpusOf, diskTypeOf, hasAgent, idOfDisk, idOfSource, machineTypeOf, memoryBytesOf } from "./devices.ts";
-import type { Domain, NamedDisk } from "./domain.ts";
+import type { ListedDomain, NamedDisk } from "./domain.ts";
 import { find, textOf } from "./xml.ts";
 
 /** What the definition does not tell. */
@@ -15,7 +15,7 @@ export interface Observed {
  * A domain as planning sees it: hardware of what runs, names and marks of the definition. Drives without a type of the
  * manifest (floppies) and the seed are not shown.
  */
-export function toVirdomain(domain: Domain, observed: Observed): LiveVirdomain {
+export function toVirdomain(domain: ListedDomain, observed: Observed): LiveVirdomain {
   const { ownership, config, live, power } = domain;
   const hardware = live ?? config;
   const { current, most } = cpusOf(hardware);

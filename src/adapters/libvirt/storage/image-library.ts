@@ -75,13 +75,12 @@ function extensionOf(asset: DesiredAsset): "raw" | "qcow2" | "iso" {
 }
 
 async function findComplete(host: Host, name: string, signal: AbortSignal): Promise<ReadyAsset | undefined> {
-  const there = await listVolumes(host, name, signal);
-  if (!there.includes(name) || !there.includes(completeName(name))) return undefined;
   // The mark has the size of the image as a guest sees it: libvirt knows that of a qcow2 only after a refresh.
-  const pool = host.options.pool;
-  const capacities = await capacitiesOf(host, [{ pool, volume: completeName(name) }], signal);
+  const { pool } = host.options;
+  const both = [completeName(name), name].map((volume) => ({ pool, volume }));
+  const capacities = await capacitiesOf(host, both, signal);
   const capacityBytes = capacities.get(`${pool}/${completeName(name)}`);
-  if (capacityBytes === undefined) return undefined;
+  if (capacityBytes === undefined || !capacities.has(`${pool}/${name}`)) return undefined;
   return { volume: name, format: name.endsWith(".qcow2") ? "qcow2" : "raw", capacityBytes };
 }
 

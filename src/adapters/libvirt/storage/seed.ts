@@ -6,7 +6,7 @@ import { parse } from "yaml";
 import { WatcherError } from "../../../lib/errors.ts";
 import type { DesiredCloudInit } from "../../../fleet/desired-state.ts";
 import { type Host, withFolder } from "../host.ts";
-import { type Changing, createVolume } from "./volumes.ts";
+import { type Changing, importVolume } from "./volumes.ts";
 
 const run = promisify(execFile);
 
@@ -27,12 +27,7 @@ export async function makeSeed(
     await writeFile(metaData, completeMetaData(seed.cloudInit.metaData, seed), { mode: 0o600 });
     await buildIso(host, iso, [userData, metaData], changing.signal);
     const { size } = await stat(iso);
-    await createVolume(host, { name: seed.volume, format: "raw", capacityBytes: size }, changing);
-    changing.beforeChange();
-    await host.virsh.run(["vol-upload", seed.volume, iso, "--pool", host.options.pool], {
-      what: `upload the cloud-init seed of ${seed.name}`,
-      signal: changing.signal,
-    });
+    await importVolume(host, seed.volume, iso, size, changing);
   });
 }
 

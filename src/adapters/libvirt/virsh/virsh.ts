@@ -40,6 +40,14 @@ export class Virsh {
     throw toError({ cluster: this.#cluster, what: call.what, stderr });
   }
 
+  /** A command and others that cannot succeed when it fails, in one process; what failed first is what is told. */
+  async runInOne(commands: readonly string[], call: VirshCall): Promise<void> {
+    const { code, stderr } = await this.#exec([commands.join("; ")], call);
+    if (code === 0) return;
+    const errors = stderr.split("\n").filter((line) => line.startsWith("error: "));
+    throw toError({ cluster: this.#cluster, what: call.what, stderr: errors.slice(0, 2).join("\n") });
+  }
+
   /**
    * Many reading commands in few processes; one answer for each, undefined where what it asked for does not exist. Words
    * of a command must need no quoting. Any other failure of any of them throws, unless `lenient`: an answer that is

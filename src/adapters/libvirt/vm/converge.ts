@@ -2,12 +2,13 @@ import type { DesiredDisk } from "../../../fleet/desired-state.ts";
 import { WatcherError } from "../../../lib/errors.ts";
 import { checkpoint } from "../../boundaries.ts";
 import type { Domain } from "../domain/domain.ts";
+import { writeOwnership } from "../domain/edit.ts";
 import type { DiskNote, NicNote, Ownership } from "../domain/ownership.ts";
 import { toXml } from "../domain/xml.ts";
 import { macOf } from "../domain/uuid.ts";
-import { getDomain, type Host } from "../host.ts";
+import { getDomain, listMacs } from "../host.ts";
 import type { ReadyAsset } from "../storage/image-library.ts";
-import { createVolume, copyVolume, enlargeVolume, listVolumes } from "../storage/volumes.ts";
+import { createVolume, copyVolume, listVolumes } from "../storage/volumes.ts";
 import { makeSeed } from "../storage/seed.ts";
 import { freeVolumeName, vmPrefix } from "../storage/volume-names.ts";
 import { volumesInSnapshots } from "../snapshots/snapshots.ts";
@@ -85,7 +86,7 @@ async function assign(
   const wantsSeed = domain.ownership.mark?.building === true && desired.cloudInit !== undefined;
   if (disks.add.length === 0 && !wantsSeed) return [];
   const prefix = vmPrefix(instance, domain.uuid);
-  const taken = new Set(await listVolumes(host, prefix, context.signal));
+  const taken = new Set(run.present?.volumes ?? (await listVolumes(host, prefix, context.signal)));
   const name = (device: string, extension: "qcow2" | "iso"): string => {
     const volume = freeVolumeName(prefix, device, extension, taken);
     taken.add(volume);
@@ -112,31 +113,20 @@ async function assign(
 
 /** Every NIC of the manifest with its address, which stays for the VM's life. */
 async function nameNics(
-  { host, desired, context }: Convergence,
+  { host, desired, present, context }: Convergence,
   domain: Domain,
   { nics }: DeviceWork,
 ): Promise<NicNote[]> {
   const kept = new Map(nics.keep.map(({ nic, found }) => [nic.name, found.device.mac]));
-  const taken = nics.add.length === 0 ? new Set<string>() : await macsOnHost(host, context.signal);
+  // libvirt lets two NICs have one address, and the network then serves neither well.
+  const others = present?.macs ?? (nics.add.length === 0 ? [] : await listMacs(host, context.signal));
+  const taken = new Set(others);
   const notes = desired.nics.map(({ name }) => {
     const mac = kept.get(name) ?? macOf(domain.uuid, name, taken);
     taken.add(mac);
     return { name, mac };
   });
   return inOldOrder(notes, domain.ownership.nics);
-}
-
-/** libvirt lets two NICs have one address, and the network then serves neither well. */
-async function macsOnHost({ virsh }: Host, signal: AbortSignal): Promise<Set<string>> {
-  const call = { what: "list addresses of NICs", signal };
-  const uuids = ((await virsh.batch(["list --all --uuid"], call))[0] ?? "").split(/\s+/).filter((word) => word !== "");
-  const answers = await virsh.batch(
-    uuids.map((uuid) => `domiflist ${uuid} --inactive`),
-    call,
-  );
-  return new Set(
-    answers.flatMap((answer) => answer?.match(/([0-9a-f]{2}:){5}[0-9a-f]{2}/gi) ?? []).map((mac) => mac.toLowerCase()),
-  );
 }
 
 /** Notes what is about to be made and given up. What a snapshot contains is kept for it. */
@@ -158,7 +148,12 @@ async function writeIntent(
     return { ...note, state: note.source !== undefined && held.has(note.source) ? "kept" : "removing" };
   });
   const current = domain.ownership.mark ?? { ...mark, revision: undefined };
-  return noteOn(host, domain, { ...domain.ownership, mark: current, disks: [...noted, ...made] }, context);
+  const ownership = { ...domain.ownership, mark: current, disks: [...noted, ...made] };
+  if (!current.building) return noteOn(host, domain, ownership, context);
+  // Defined once more before anything uses it: what libvirt made of it need not be read.
+  writeOwnership(domain.config, ownership);
+  await define(host, domain.config, domain.name, context);
+  return { ...domain, ownership };
 }
 
 async function makeVolumes(run: Convergence, domain: Domain, assignments: readonly Assignment[]): Promise<void> {
@@ -194,8 +189,7 @@ async function makeDisk(
     return createVolume(host, { name, format: "qcow2", capacityBytes: bytes, backing }, context);
   }
   context.progress(`copying ${disk.asset?.name ?? name}`);
-  await copyVolume(host, asset.volume, { name, format: "qcow2", capacityBytes: asset.capacityBytes }, context);
-  if (bytes > asset.capacityBytes) await enlargeVolume(host, name, bytes, context);
+  await copyVolume(host, asset, { name, format: "qcow2", capacityBytes: bytes }, context);
 }
 
 function volumeName({ source }: DiskNote): string {

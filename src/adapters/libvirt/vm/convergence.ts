@@ -20,7 +20,15 @@ export interface Convergence {
   readonly mark: OwnershipMark;
   /** Unnamed devices are taken over by position. */
   readonly adopt: boolean;
+  /** What is on the host already, where the caller has just looked. */
+  readonly present?: Present;
   readonly context: ChangeContext;
+}
+
+/** Names and addresses that new volumes and NICs must not have. */
+export interface Present {
+  readonly volumes: readonly string[];
+  readonly macs: readonly string[];
 }
 
 /** What a disk, drive or seed of the VM will be, noted before it is made. */

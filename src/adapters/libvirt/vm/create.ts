@@ -8,9 +8,10 @@ import { namespace, noOwnership, readMark } from "../domain/ownership.ts";
 import { renderSkeleton } from "../domain/skeleton.ts";
 import { uuidOf } from "../domain/uuid.ts";
 import { parseXml, toXml } from "../domain/xml.ts";
-import { getDomain, type Host, wordsOf } from "../host.ts";
+import { getDomain, type Host, macsIn, wordsOf } from "../host.ts";
+import { namesIn, quoted } from "../storage/volumes.ts";
 import { converge } from "./converge.ts";
-import type { Convergence } from "./convergence.ts";
+import type { Convergence, Present } from "./convergence.ts";
 import { removeDomain } from "./delete.ts";
 import { sameOwner } from "./require-ours.ts";
 
@@ -21,14 +22,15 @@ import { sameOwner } from "./require-ours.ts";
 export async function createVm(run: Convergence & { readonly emulated: boolean }): Promise<Domain> {
   const { host, mark, desired, context } = run;
   checkpoint(context);
-  const marked = await listMarked(host, context.signal);
+  const { marked, present } = await lookAround(host, context.signal);
   const ours = findOwned(host, marked, mark) ?? findBegun(host, marked, mark, desired.formerIdentities);
   if (ours !== undefined) {
     const found = await getDomain(host, ours.uuid, context.signal);
     if (found.ownership.mark?.building !== true) return found;
     await removeDomain(host, found, context);
   }
-  return converge(run, bear(run, new Set(marked.map(({ uuid }) => uuid))));
+  const others = marked.filter(({ uuid }) => uuid !== ours?.uuid);
+  return converge({ ...run, present }, bear(run, new Set(others.map(({ uuid }) => uuid))));
 }
 
 /** The VM as it is about to be defined for the first time. */
@@ -56,18 +58,23 @@ interface Marked {
   readonly mark: OwnershipMark | undefined;
 }
 
-/** Every domain's mark, without its definition: two processes, whatever the number of VMs. */
-async function listMarked({ virsh }: Host, signal: AbortSignal): Promise<Marked[]> {
+/** Every domain's mark and addresses, without its definition, and the pool's volumes: two processes, whatever their number. */
+async function lookAround(
+  { virsh, options }: Host,
+  signal: AbortSignal,
+): Promise<{ readonly marked: Marked[]; readonly present: Present }> {
   const call = { what: "look for the VM", signal };
-  const uuids = wordsOf((await virsh.batch(["list --all --uuid"], call))[0]);
-  const answers = await virsh.batch(
-    uuids.map((uuid) => `metadata ${uuid} ${namespace} --config`),
-    call,
-  );
-  return uuids.map((uuid, index) => {
-    const text = answers[index];
-    return { uuid, mark: text === undefined ? undefined : readMark(parseXml(text), uuid) };
-  });
+  const [all, volumes] = await virsh.batch(["list --all --uuid", `vol-list ${quoted(options.pool)}`], call);
+  const uuids = wordsOf(all);
+  const marks = uuids.map((uuid) => `metadata ${uuid} ${namespace} --config`);
+  const answers = await virsh.batch([...marks, ...uuids.map((uuid) => `domiflist ${uuid} --inactive`)], call);
+  return {
+    marked: uuids.map((uuid, index) => {
+      const text = answers[index];
+      return { uuid, mark: text === undefined ? undefined : readMark(parseXml(text), uuid) };
+    }),
+    present: { volumes: namesIn(volumes ?? ""), macs: macsIn(answers.slice(uuids.length)) },
+  };
 }
 
 function findOwned(host: Host, all: readonly Marked[], wanted: OwnershipMark): Marked | undefined {

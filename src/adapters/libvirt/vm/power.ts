@@ -25,12 +25,6 @@ export async function startVm(host: Host, uuid: string, context: ChangeContext):
   } catch (error) {
     if (!isTrouble(error, "already-so")) throw error;
   }
-  const seen = await getDomain(host, uuid, signal);
-  if (seen.power !== "running")
-    throw new WatcherError(
-      "cluster-failed",
-      `cluster ${host.cluster}: VM ${domain.name} was started and is ${seen.power}`,
-    );
 }
 
 /** A guest on its way down can neither be started nor asked anything; it is awaited first. */
