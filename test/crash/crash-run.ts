@@ -2,7 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { waitFor } from "../support/wait-for.ts";
 import { Chance } from "./chance.ts";
 import { compareFleet, nameOf, type RawVm, type VmWish } from "./fleet.ts";
-import { Rig, type StatusRow, type Victim } from "./rig.ts";
+import { Rig, type RigOptions, type StatusRow, type Victim } from "./rig.ts";
 import { type Chapter, Story } from "./story.ts";
 
 export interface CrashOptions {
@@ -12,6 +12,9 @@ export interface CrashOptions {
   /** Most kill moments during one sync. */
   readonly perSync: number;
   readonly embedded?: boolean;
+  readonly ground?: RigOptions["ground"];
+  /** Of all VMs. Default uefi. */
+  readonly machineType?: "bios" | "uefi";
   /** The first chapters; chosen by the seed after these. */
   readonly chapters?: readonly Chapter[];
   /** Longest wait for a final status after the last kill. */
@@ -39,7 +42,11 @@ const context = "kraken-gitops/sync";
 
 /** Kills processes at random moments of syncs; throws when anything is not as it should be afterwards. */
 export async function crashRun(options: CrashOptions): Promise<CrashReport> {
-  await using rig = await Rig.open({ embedded: options.embedded ?? false, images });
+  await using rig = await Rig.open({
+    embedded: options.embedded ?? false,
+    images,
+    ...(options.ground === undefined ? {} : { ground: options.ground }),
+  });
   const run = new CrashRun(rig, options);
   try {
     return await run.play();
@@ -71,7 +78,13 @@ class CrashRun {
     this.#rig = rig;
     this.#options = options;
     this.#chance = new Chance(options.seed);
-    this.#story = new Story(rig.tree, `${rig.folder}/work`, new Chance(options.seed), images);
+    this.#story = new Story(
+      rig.tree,
+      `${rig.folder}/work`,
+      new Chance(options.seed),
+      images,
+      options.machineType ?? "uefi",
+    );
   }
 
   async play(): Promise<CrashReport> {
@@ -138,8 +151,7 @@ class CrashRun {
   async #untilWork(): Promise<void> {
     const deadline = Date.now() + workMs;
     while (Date.now() < deadline) {
-      const { tasks } = await this.#rig.activity();
-      if (tasks || (await this.#finalOf(this.#story.tip)) !== undefined) return;
+      if ((await this.#rig.isBusy()) || (await this.#finalOf(this.#story.tip)) !== undefined) return;
       await pause(lookMs);
     }
   }
@@ -148,7 +160,7 @@ class CrashRun {
     const chance = this.#chance;
     const count = chance.isTrue(0.3) ? chance.between(2, this.#rig.victims.length) : 1;
     const victims = chance.some(this.#rig.victims, count);
-    const { tasks } = await this.#rig.activity();
+    const tasks = await this.#rig.isBusy();
     await this.#rig.kill(victims);
     this.#moments += 1;
     this.#duringTasks += tasks ? 1 : 0;
@@ -180,10 +192,9 @@ class CrashRun {
       describe: async () => (await this.#statusTroubles()).join("\n"),
     });
     const vms = await this.#rig.vms();
-    const half = (await this.#rig.imageNames()).filter((name) => /^(uploading|converting)-/.test(name));
     this.#expectNone([
       ...compareFleet(this.#story.wishes, vms),
-      ...half.map((name) => `image ${name} was left behind`),
+      ...(await this.#rig.leftovers()),
       ...this.#lostThings(vms),
       ...this.#rig.surprises(),
     ]);

@@ -2,6 +2,7 @@
 export interface VmWish {
   readonly application: string;
   readonly name: string;
+  readonly machineType: "bios" | "uefi";
   readonly cpu: number;
   readonly memoryMiB: number;
   readonly description: string;
@@ -53,7 +54,7 @@ function resourceOf(wish: VmWish): string {
     `        description: ${wish.description}`,
     `        cpu: ${wish.cpu}`,
     `        memory: ${wish.memoryMiB} MiB`,
-    "        machine_type: uefi",
+    `        machine_type: ${wish.machineType}`,
     `        state: ${wish.state}`,
     `        tags: [${wish.tags.join(", ")}]`,
     "        storage_devices:",
@@ -63,7 +64,7 @@ function resourceOf(wish: VmWish): string {
   ].join("\n");
 }
 
-/** A VM as HyperCore's REST shows it. */
+/** A VM as HyperCore's REST shows it; other platforms are told in its words. */
 export interface RawVm {
   readonly uuid: string;
   readonly name: string;

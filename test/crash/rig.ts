@@ -22,6 +22,23 @@ export interface RigOptions {
   /** One process on its private Redis instead of watcher, two workers and a Redis server. */
   readonly embedded: boolean;
   readonly images: readonly string[];
+  /** What VMs run on; a simulated HyperCore cluster unless given. */
+  readonly ground?: (folder: string, images: readonly string[]) => Promise<Ground>;
+}
+
+/** What VMs run on, past the product. It can be killed and started again, and forgets nothing. */
+export interface Ground extends AsyncDisposable {
+  /** Its entry under `clusters`. */
+  readonly config: object;
+  readonly logName: string | undefined;
+  kill(): Promise<void>;
+  start(): Promise<void>;
+  /** Something is being changed at this moment. */
+  isBusy(): Promise<boolean>;
+  vms(): Promise<RawVm[]>;
+  /** What lies about that belongs to nothing, in words. */
+  leftovers(): Promise<string[]>;
+  surprises(): string[];
 }
 
 export interface StatusRow {
@@ -31,20 +48,14 @@ export interface StatusRow {
   readonly description: string;
 }
 
-/** Whether anything was going on at a moment. */
-export interface Activity {
-  /** The cluster had tasks under way. */
-  readonly tasks: boolean;
-}
-
-/** The product as people run it, on a simulated forge and cluster, every part in a process of its own. */
+/** The product as people run it, on a simulated forge and a cluster, every part in a process of its own. */
 export class Rig implements AsyncDisposable {
   readonly folder: string;
   readonly tree: WorkTree;
   readonly forge: ForgeClient;
   readonly victims: readonly Victim[];
   readonly #forgeUrl: string;
-  readonly #clusterUrl: string;
+  readonly #ground: Ground;
   readonly #configFile: string;
   readonly #programs: ReadonlyMap<Victim, Program>;
 
@@ -53,7 +64,7 @@ export class Rig implements AsyncDisposable {
     tree: WorkTree;
     forgeUrl: string;
     apiUrl: string;
-    clusterUrl: string;
+    ground: Ground;
     configFile: string;
     programs: ReadonlyMap<Victim, Program>;
     embedded: boolean;
@@ -62,25 +73,25 @@ export class Rig implements AsyncDisposable {
     this.tree = parts.tree;
     this.forge = new ForgeClient(parts.apiUrl, "acme/fleet", "alice-token");
     this.#forgeUrl = parts.forgeUrl;
-    this.#clusterUrl = parts.clusterUrl;
+    this.#ground = parts.ground;
     this.#configFile = parts.configFile;
     this.#programs = parts.programs;
-    this.victims = [...parts.programs.keys(), ...(parts.embedded ? ["private-redis" as const] : [])];
+    this.victims = [...parts.programs.keys(), "cluster", ...(parts.embedded ? ["private-redis" as const] : [])];
   }
 
   static async open(options: RigOptions): Promise<Rig> {
     const folder = await mkdtemp(join(tmpdir(), "kraken-crash-"));
     const programs = new Map<Victim, Program>();
+    let ground: Ground | undefined;
     try {
-      await prepareFolder(folder, options.images);
+      await prepareFolder(folder);
       const forge = simulator(folder, "forge", ["--data", join(folder, "forge"), "--repository", "acme/fleet"]);
-      const cluster = simulator(folder, "hypercore", clusterArguments(folder));
-      programs.set("forge", forge).set("cluster", cluster);
+      programs.set("forge", forge);
       const { url = "", apiUrl = "" } = readyLine(await forge.start());
-      const clusterUrl = readyLine(await cluster.start()).addresses?.[0] ?? "";
+      ground = await (options.ground ?? openSimulatedGround)(folder, options.images);
       const tree = await WorkTree.start(join(folder, "work"), `${url}/acme/fleet.git`, "alice-token");
       const configFile = join(folder, "kraken-gitops.yaml");
-      await writeFile(configFile, stringify(configOf(folder, url, apiUrl, clusterUrl, options.embedded)));
+      await writeFile(configFile, stringify(configOf(folder, url, apiUrl, ground.config, options.embedded)));
       for (const [name, command] of productPrograms(folder, configFile, options.embedded)) {
         programs.set(name, command);
         await command.start();
@@ -90,13 +101,14 @@ export class Rig implements AsyncDisposable {
         tree,
         forgeUrl: url,
         apiUrl,
-        clusterUrl,
+        ground,
         configFile,
         programs,
         embedded: options.embedded,
       });
     } catch (error) {
       for (const one of programs.values()) await one.kill();
+      await ground?.[Symbol.asyncDispose]();
       throw error;
     }
   }
@@ -105,7 +117,8 @@ export class Rig implements AsyncDisposable {
   async kill(victims: readonly Victim[]): Promise<void> {
     // Looked for first: it goes down with its owner.
     const pid = victims.includes("private-redis") ? await this.#privateRedis() : undefined;
-    await Promise.all(victims.map(async (victim) => this.#programs.get(victim)?.kill()));
+    const killed = victims.map(async (victim) => this.#programs.get(victim)?.kill());
+    await Promise.all([...killed, victims.includes("cluster") ? this.#ground.kill() : undefined]);
     if (pid !== undefined) killIfThere(pid);
   }
 
@@ -116,19 +129,20 @@ export class Rig implements AsyncDisposable {
   async revive(victims: readonly Victim[]): Promise<void> {
     const programs = victims.flatMap((victim) => this.#programs.get(victim) ?? []);
     const ground = programs.filter(({ name }) => groundNames.has(name));
-    await Promise.all(ground.map((one) => one.start()));
+    const cluster = victims.includes("cluster") ? [this.#ground.start()] : [];
+    await Promise.all([...ground.map((one) => one.start().then(() => undefined)), ...cluster]);
     for (const one of programs.filter((candidate) => !ground.includes(candidate)))
       one.start().catch((error: unknown) => one.surprises.push(String(error)));
   }
 
   /** Processes that ended without being killed, after they had been ready. */
   surprises(): string[] {
-    return [...this.#programs.values()].flatMap((one) => one.surprises);
+    return [...[...this.#programs.values()].flatMap((one) => one.surprises), ...this.#ground.surprises()];
   }
 
-  async activity(): Promise<Activity> {
-    const state = (await this.#getJson(`${this.#clusterUrl}/_simulator/state`)) as { tasksUnderWay: number };
-    return { tasks: state.tasksUnderWay > 0 };
+  /** The cluster is being changed at this moment. */
+  isBusy(): Promise<boolean> {
+    return this.#ground.isBusy();
   }
 
   /** Every status the product ever wrote, oldest first. */
@@ -136,13 +150,12 @@ export class Rig implements AsyncDisposable {
     return (await this.#getJson(`${this.#forgeUrl}/_simulator/statuses`)) as StatusRow[];
   }
 
-  async vms(): Promise<RawVm[]> {
-    return (await this.#getJson(`${this.#clusterUrl}/rest/v1/VirDomain`)) as RawVm[];
+  vms(): Promise<RawVm[]> {
+    return this.#ground.vms();
   }
 
-  async imageNames(): Promise<string[]> {
-    const images = (await this.#getJson(`${this.#clusterUrl}/rest/v1/VirtualDisk`)) as { name: string }[];
-    return images.map(({ name }) => name);
+  leftovers(): Promise<string[]> {
+    return this.#ground.leftovers();
   }
 
   /** `kraken-gitops plan`: exit code 0 means that there is nothing to do. */
@@ -157,8 +170,9 @@ export class Rig implements AsyncDisposable {
 
   /** The end of every log, for a failure's message. */
   async logs(lines: number): Promise<string> {
+    const names = [...[...this.#programs.values()].map(({ name }) => name), this.#ground.logName ?? []].flat();
     const texts = await Promise.all(
-      [...this.#programs.values()].map(async ({ name }) => {
+      names.map(async (name) => {
         const text = await readFile(logFileOf(this.folder, name), "utf8").catch(() => "");
         const last = text.split("\n").slice(-lines);
         return `--- ${name}\n${last.map((line) => line.slice(0, longestLine)).join("\n")}`;
@@ -174,17 +188,46 @@ export class Rig implements AsyncDisposable {
   }
 
   async #getJson(url: string): Promise<unknown> {
-    const authorization = `Basic ${Buffer.from(`admin:${password}`).toString("base64")}`;
-    const answer = await fetch(url, { headers: { authorization }, signal: AbortSignal.timeout(15_000) });
-    if (!answer.ok) throw new Error(`GET ${url}: ${answer.status}`);
-    return answer.json();
+    return getJson(url);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     const stops = [...this.#programs.values()].toReversed();
     for (const one of stops) await one.stop();
+    await this.#ground[Symbol.asyncDispose]();
     if (process.env["KRAKEN_CRASH_KEEP"] === undefined) await rm(this.folder, { recursive: true, force: true });
   }
+}
+
+/** With the password of the simulated cluster; the forge's control does not ask for one. */
+async function getJson(url: string): Promise<unknown> {
+  const authorization = `Basic ${Buffer.from(`admin:${password}`).toString("base64")}`;
+  const answer = await fetch(url, { headers: { authorization }, signal: AbortSignal.timeout(15_000) });
+  if (!answer.ok) throw new Error(`GET ${url}: ${answer.status}`);
+  return answer.json();
+}
+
+/** A simulated HyperCore cluster in a process of its own. */
+async function openSimulatedGround(folder: string, images: readonly string[]): Promise<Ground> {
+  for (const [index, name] of images.entries())
+    await writeFile(join(folder, "images", `${name}.img`), Buffer.alloc((1 + (index % 3)) * 1024 ** 2, name));
+  const cluster = simulator(folder, "hypercore", clusterArguments(folder));
+  const url = readyLine(await cluster.start()).addresses?.[0] ?? "";
+  return {
+    config: { hypercore: { endpoints: [url], username: "admin", passwordFile: join(folder, "cluster-password") } },
+    logName: cluster.name,
+    kill: () => cluster.kill(),
+    start: async () => void (await cluster.start()),
+    isBusy: async () => ((await getJson(`${url}/_simulator/state`)) as { tasksUnderWay: number }).tasksUnderWay > 0,
+    vms: async () => (await getJson(`${url}/rest/v1/VirDomain`)) as RawVm[],
+    async leftovers() {
+      const all = (await getJson(`${url}/rest/v1/VirtualDisk`)) as { name: string }[];
+      const half = all.filter(({ name }) => /^(uploading|converting)-/.test(name));
+      return half.map(({ name }) => `image ${name} was left behind`);
+    },
+    surprises: () => cluster.surprises,
+    [Symbol.asyncDispose]: () => cluster.stop(),
+  };
 }
 
 function killIfThere(pid: number): void {
@@ -203,7 +246,7 @@ async function findServer(folder: string): Promise<number | undefined> {
 }
 
 const longestLine = 400;
-const groundNames: ReadonlySet<string> = new Set(["redis", "forge", "hypercore"]);
+const groundNames: ReadonlySet<string> = new Set(["redis", "forge"]);
 
 function logFileOf(folder: string, name: string): string {
   return join(folder, `${name}.log`);
@@ -266,16 +309,14 @@ function redisArguments(folder: string): string[] {
   return Object.entries({ ...settings, ...durability }).flatMap(([key, value]) => [`--${key}`, value]);
 }
 
-async function prepareFolder(folder: string, images: readonly string[]): Promise<void> {
+async function prepareFolder(folder: string): Promise<void> {
   await mkdir(join(folder, "images"));
   await mkdir(join(folder, "redis"));
   await writeFile(join(folder, "forge-token"), botToken, { mode: 0o600 });
   await writeFile(join(folder, "cluster-password"), password, { mode: 0o600 });
-  for (const [index, name] of images.entries())
-    await writeFile(join(folder, "images", `${name}.img`), Buffer.alloc((1 + (index % 3)) * 1024 ** 2, name));
 }
 
-function configOf(folder: string, forgeUrl: string, apiUrl: string, clusterUrl: string, embedded: boolean): object {
+function configOf(folder: string, forgeUrl: string, apiUrl: string, cluster: object, embedded: boolean): object {
   return {
     instance: "edge",
     statusPrefix: "kraken-gitops",
@@ -292,12 +333,7 @@ function configOf(folder: string, forgeUrl: string, apiUrl: string, clusterUrl: 
         clusters: ["lab"],
       },
     ],
-    clusters: [
-      {
-        name: "lab",
-        hypercore: { endpoints: [clusterUrl], username: "admin", passwordFile: join(folder, "cluster-password") },
-      },
-    ],
+    clusters: [{ name: "lab", ...cluster }],
     assets: { mirrors: [{ prefix: bucket, to: `${pathToFileURL(join(folder, "images")).href}/` }] },
     log: { level: "debug", format: "json" },
   };

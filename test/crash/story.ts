@@ -17,17 +17,25 @@ export class Story {
   readonly #folder: string;
   readonly #chance: Chance;
   readonly #images: readonly string[];
+  readonly #machineType: VmWish["machineType"];
   #wishes: readonly VmWish[] = [];
   #before: readonly VmWish[] | undefined;
   #born = 0;
   /** Something was taken away since the last sync; more of it would be over the deletion budget of 3 VMs. */
   #lossy = false;
 
-  constructor(tree: WorkTree, folder: string, chance: Chance, images: readonly string[]) {
+  constructor(
+    tree: WorkTree,
+    folder: string,
+    chance: Chance,
+    images: readonly string[],
+    machineType: VmWish["machineType"],
+  ) {
     this.#tree = tree;
     this.#folder = folder;
     this.#chance = chance;
     this.#images = images;
+    this.#machineType = machineType;
   }
 
   get wishes(): readonly VmWish[] {
@@ -102,6 +110,7 @@ export class Story {
     return {
       application: chance.pick(applications),
       name: `vm-${this.#born}`,
+      machineType: this.#machineType,
       cpu: chance.between(1, 4),
       memoryMiB: 1024 * chance.between(1, 4),
       description: `the first text of vm-${this.#born}`,

@@ -23,6 +23,7 @@ function wish(name: string, change: Partial<VmWish> = {}): VmWish {
   return {
     application: "shop",
     name,
+    machineType: "uefi",
     cpu: 1,
     memoryMiB: 1024,
     description: `the VM ${name}`,

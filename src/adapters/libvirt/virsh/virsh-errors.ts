@@ -18,12 +18,10 @@ export type Trouble =
   | "other";
 
 const signs: readonly (readonly [RegExp, Trouble])[] = [
-  [/failed to get (domain|pool|vol|network|snapshot)|Domain not found|no domain with matching/i, "absent"],
+  [/Storage pool not found|no storage pool with|storage pool '[^']*' is not active/i, "configuration"],
+  [/failed to get (domain|vol|network|snapshot)|Domain not found|no domain with matching/i, "absent"],
   [/Requested metadata element is not present/i, "absent"],
-  [
-    /(Storage volume|Storage pool|Domain snapshot) not found|no (storage vol|storage pool|domain snapshot) with/i,
-    "absent",
-  ],
+  [/(Storage volume|Domain snapshot) not found|no (storage vol|domain snapshot) with/i, "absent"],
   [
     /no network with matching name|Network not found|Cannot get interface MTU|network '[^']*' is not active/i,
     "configuration",
