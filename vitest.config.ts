@@ -2,7 +2,7 @@ import { defineConfig } from "vitest/config";
 
 const random = ["test/e2e/crash.test.ts", "test/e2e/chaos.test.ts"];
 const core = ["src/**/*.test.ts", "test/{config,docs,report}/**/*.test.ts", ...random];
-const road = ["test/{cli,contract,e2e,simulator}/**/*.test.ts"];
+const road = ["test/{cli,contract,e2e,libvirt,simulator}/**/*.test.ts"];
 
 export default defineConfig({
   test: {

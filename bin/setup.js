@@ -103,8 +103,11 @@ async function ensureLibvirt() {
   const missing = Object.entries(libvirtPackages).flatMap(([name, proof]) => (isThere(proof) ? [] : [name]));
   if (missing.length > 0) installPackages(missing, `install ${missing.join(", ")} and run this again`);
   const { ensureTinyGuest } = await import("./tiny-guest.js");
-  const image = ensureTinyGuest();
-  say(`guest for real VMs: ${image}`);
+  try {
+    say(`guest for real VMs: ${ensureTinyGuest()}`);
+  } catch (error) {
+    fail(`the guest for real VMs could not be built: ${error.message}`);
+  }
 }
 
 function installPackages(names, help) {

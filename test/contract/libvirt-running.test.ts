@@ -74,6 +74,24 @@ describe("a guest that runs", () => {
     expect(smaller.power).toBe("running");
   });
 
+  it("shuts down in order although people paused it, or saved it to disk", async () => {
+    await using lab = await openLibvirtLab();
+    const { live, console } = await bootedVm(lab);
+    const comesBack = async (): Promise<boolean> =>
+      /^Autostart:\s+enable/m.test(await lab.daemon.virsh("dominfo", live.id));
+    expect(await comesBack()).toBe(true);
+    await lab.daemon.virsh("suspend", live.id);
+    expect((await look(lab, live)).power).toBe("paused");
+    await lab.driver.start(live.id, freeContext());
+    expect((await look(lab, live)).power).toBe("running");
+    await lab.daemon.virsh("managedsave", live.id);
+    expect((await look(lab, live)).power).toBe("paused");
+    await lab.driver.stop(live.id, { graceMs: 60_000, force: false }, freeContext(70_000));
+    expect((await look(lab, live)).power).toBe("shutoff");
+    expect(await comesBack()).toBe(false);
+    expect(await untilSaid(console, /^tiny: power button/m)).not.toMatch(/tiny: booted[^]*tiny: booted/);
+  });
+
   it("is snapshotted with UEFI, and a disk that goes is kept for its snapshot and comes back with its data", async () => {
     await using lab = await openLibvirtLab();
     const { desired, live } = await bootedVm(lab, { machineType: "uefi" });

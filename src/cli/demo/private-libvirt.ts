@@ -1,5 +1,5 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { cp, mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readdir, rename, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -26,6 +26,7 @@ export interface PrivateLibvirt extends AsyncDisposable {
 /**
  * Starts libvirtd and virtlogd in session mode, in a folder of their own. A session daemon needs no rights on the host; as
  * root it runs as `nobody`, since root's would be the system's. QEMU, firmware and TPM emulator are the real ones.
+ * However this process ends, its daemons and VMs end with it.
  */
 export async function startPrivateLibvirt(): Promise<PrivateLibvirt> {
   const folder = await mkdtemp(join(tmpdir(), "kgv-"));
@@ -43,19 +44,23 @@ export async function startPrivateLibvirt(): Promise<PrivateLibvirt> {
     const env = { ...process.env, LC_ALL: "C" };
     return (await run("virsh", ["-c", uri, ...args], { env, maxBuffer: 64 * 2 ** 20 })).stdout;
   };
-  const virtlogd = spawnAsUser(folder, "virtlogd");
-  virtlogd.once("error", () => undefined);
+  const cleaner = startCleaner(folder);
+  spawnDaemon(folder, "virtlogd");
   let libvirtd: ChildProcess | undefined;
   const start = async (): Promise<void> => {
-    libvirtd = spawnAsUser(folder, "libvirtd");
-    libvirtd.once("error", () => undefined);
+    libvirtd = spawnDaemon(folder, "libvirtd");
     await untilAnswering(virsh);
   };
   const kill = async (): Promise<void> => {
     if (libvirtd !== undefined) await ended(libvirtd, "SIGKILL");
     libvirtd = undefined;
   };
-  await start();
+  try {
+    await start();
+  } catch (error) {
+    await cleaner[Symbol.asyncDispose]();
+    throw error;
+  }
   await keepProbed(qemuCache);
   return {
     uri,
@@ -63,12 +68,7 @@ export async function startPrivateLibvirt(): Promise<PrivateLibvirt> {
     virsh,
     kill,
     start,
-    async [Symbol.asyncDispose]() {
-      if (libvirtd !== undefined) await ended(libvirtd, "SIGKILL");
-      await ended(virtlogd, "SIGKILL");
-      await endLeftovers(folder);
-      await rm(folder, { recursive: true, force: true });
-    },
+    [Symbol.asyncDispose]: () => cleaner[Symbol.asyncDispose](),
   };
 }
 
@@ -103,10 +103,13 @@ function environment(folder: string): NodeJS.ProcessEnv {
 
 const unprivileged = ["--reuid", "nobody", "--regid", "nogroup", "--clear-groups"];
 
-function spawnAsUser(folder: string, program: string): ChildProcess {
-  const [command, args] = isRoot() ? ["setpriv", [...unprivileged, program]] : [program, []];
+function spawnDaemon(folder: string, program: string): ChildProcess {
+  // The folder on the command line tells the cleaner whose it is.
+  const words = [program, "--pid-file", join(folder, "run", `${program}.pid`)];
+  const [command = "", ...args] = isRoot() ? ["setpriv", ...unprivileged, ...words] : words;
   // In a process group of its own: Ctrl-C is for the demo, which ends its VMs before their daemon.
-  return spawn(command, args, { env: environment(folder), cwd: folder, stdio: "ignore", detached: true });
+  const child = spawn(command, args, { env: environment(folder), cwd: folder, stdio: "ignore", detached: true });
+  return child.once("error", () => undefined);
 }
 
 async function asUser(folder: string, program: string, args: readonly string[]): Promise<void> {
@@ -114,13 +117,20 @@ async function asUser(folder: string, program: string, args: readonly string[]):
   await run(command, [...words], { env: environment(folder), cwd: folder });
 }
 
-/** Keeps what was found out, for the next daemon; another one may be doing the same. */
+async function timeOf(file: string): Promise<number> {
+  return (await stat(file).catch(() => undefined))?.mtimeMs ?? 0;
+}
+
+/** Keeps what was found out, for the next daemon, unless that is known; another one may be doing the same. */
 async function keepProbed(from: string): Promise<void> {
-  const found = await readdir(from).catch(() => []);
-  const known = await readdir(probed).catch(() => []);
-  if (found.length === 0 || known.length > 0) return;
-  await mkdir(probed, { recursive: true });
-  await cp(from, probed, { recursive: true, preserveTimestamps: true }).catch(() => undefined);
+  for (const name of await readdir(from).catch(() => [])) {
+    const [found, known] = [join(from, name), join(probed, name)];
+    if ((await timeOf(found)) === (await timeOf(known))) continue;
+    const draft = `${known}.${crypto.randomUUID()}`;
+    await cp(found, draft, { preserveTimestamps: true })
+      .then(() => rename(draft, known))
+      .catch(() => undefined);
+  }
 }
 
 async function ended(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
@@ -130,18 +140,30 @@ async function ended(child: ChildProcess, signal: NodeJS.Signals): Promise<void>
   await gone;
 }
 
-/** QEMU and swtpm of this daemon, found by the folder on their command line. */
-async function endLeftovers(folder: string): Promise<void> {
-  for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
-    const line = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
-    if (/^[^\0]*(qemu-system|swtpm)/.test(line) && line.includes(`${folder}/`)) endProcess(Number(pid));
-  }
-}
+/**
+ * Waits until its input ends, then ends every daemon, VM and TPM emulator of a folder, found by the folder on their command
+ * line, and removes it. grep reads the folder from its input, so as not to find itself.
+ */
+const cleanUp = `read -r _
+until [ "$left" = no ]; do
+  left=no
+  for file in $(printf '%s/' "$1" | grep -lsaF -f - /proc/[0-9]*/cmdline); do
+    pid=\${file#/proc/} pid=\${pid%/cmdline}
+    read -r name <"/proc/$pid/comm" || continue
+    case $name in qemu* | swtpm* | libvirtd | virtlogd) kill -9 "$pid" && left=yes ;; esac
+  done
+  [ $left = no ] || sleep 0.02
+done 2>/dev/null
+rm -rf "$1"`;
 
-function endProcess(pid: number): void {
-  try {
-    process.kill(pid, "SIGKILL");
-  } catch {
-    // It has ended by itself.
-  }
+/** Its input ends when it is disposed of, or when this process ends in whatever way, SIGKILL included. */
+function startCleaner(folder: string): AsyncDisposable {
+  const child = spawn("sh", ["-c", cleanUp, "sh", folder], { detached: true, stdio: ["pipe", "ignore", "ignore"] });
+  const gone = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+  return {
+    async [Symbol.asyncDispose]() {
+      child.stdin.end();
+      await gone;
+    },
+  };
 }

@@ -49,7 +49,8 @@ function withoutControllers(text: string): string {
 function read(configText: string, liveText: string | undefined, stateText: string): ListedDomain {
   const config = parseXml(configText);
   const power = toPower(stateText);
-  const live = liveText === undefined || power === "shutoff" ? undefined : parseXml(liveText);
+  // One that is off, or saved to disk, answers its configuration when it is asked what runs.
+  const live = liveText === undefined || /^\s*shut off/.test(stateText) ? undefined : parseXml(liveText);
   const ownership = readOwnership(config);
   const hardware = live ?? config;
   return {

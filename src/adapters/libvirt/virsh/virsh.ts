@@ -40,11 +40,12 @@ export class Virsh {
     throw toError({ cluster: this.#cluster, what: call.what, stderr });
   }
 
-  /** A command and others that cannot succeed when it fails, in one process; what failed first is what is told. */
+  /** Commands in one process; when any of them fails, so does the call, and what failed first is what is told. */
   async runInOne(commands: readonly string[], call: VirshCall): Promise<void> {
     const { code, stderr } = await this.#exec([commands.join("; ")], call);
-    if (code === 0) return;
+    // The exit code is the last one's; a copy that failed must not pass for made because enlarging found something there.
     const errors = stderr.split("\n").filter((line) => line.startsWith("error: "));
+    if (code === 0 && errors.length === 0) return;
     throw toError({ cluster: this.#cluster, what: call.what, stderr: errors.slice(0, 2).join("\n") });
   }
 

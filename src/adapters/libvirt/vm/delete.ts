@@ -16,11 +16,6 @@ export async function deleteVm(host: Host, uuid: string, mark: OwnershipMark, co
   const domain = await findDomain(host, uuid, context.signal);
   if (domain === undefined) return;
   requireOurs(host, domain, mark);
-  if (!isOff(domain))
-    throw new WatcherError(
-      "virdomain-changed",
-      `cluster ${host.cluster}: VM ${domain.name} is not off and is therefore not deleted`,
-    );
   await removeDomain(host, domain, context);
 }
 
@@ -31,6 +26,11 @@ export async function deleteVm(host: Host, uuid: string, mark: OwnershipMark, co
 export async function removeDomain(host: Host, domain: Domain, context: Changing): Promise<void> {
   const { mark, disks } = domain.ownership;
   if (mark === undefined) throw new Error("only a marked VM is removed");
+  if (!isOff(domain))
+    throw new WatcherError(
+      "virdomain-changed",
+      `cluster ${host.cluster}: VM ${domain.name} is not off and is therefore not deleted`,
+    );
   const doomed = disks.map((note) => ({ ...note, state: "removing" as const }));
   const ownership = { ...domain.ownership, mark: { ...mark, building: true }, disks: doomed };
   await noteOn(host, domain, ownership, context);

@@ -21,7 +21,12 @@ export async function startVm(host: Host, uuid: string, context: ChangeContext):
   context.beforeChange();
   try {
     const what = `${verb} VM ${domain.name}`;
-    await host.virsh.run([verb, uuid], { what, signal, limitMs: host.timeouts.startMs });
+    // What is to run comes back with its host.
+    await host.virsh.runInOne([`autostart ${uuid}`, `${verb} ${uuid}`], {
+      what,
+      signal,
+      limitMs: host.timeouts.startMs,
+    });
   } catch (error) {
     if (!isTrouble(error, "already-so")) throw error;
   }
@@ -46,8 +51,8 @@ export async function stopVm(
   checkpoint(context);
   let domain = await getDomain(host, uuid, context.signal);
   if (isOff(domain)) return;
-  // One that was saved to disk has a guest that never shut down; its disks are not at rest until it has.
-  if (domain.power === "paused" && domain.live === undefined) {
+  // A guest that was paused, or saved to disk, never shut down: it goes on, so that it can.
+  if (domain.power === "paused") {
     await startVm(host, uuid, context);
     domain = await getDomain(host, uuid, context.signal);
   }
@@ -78,7 +83,7 @@ async function askForShutdown(
     if (passedMs >= graceMs || seen.power === "paused") return false;
     if (passedMs >= nextMs && seen.power === "running") {
       nextMs = passedMs + host.timeouts.resendMs;
-      await send(host, ["shutdown", uuid], `shut down VM ${name}`, host.timeouts.callMs, context);
+      await send(host, "shutdown", { uuid, name }, host.timeouts.callMs, context);
     }
     await interruptible(context, (signal) => pacer.rest(signal));
   }
@@ -86,7 +91,7 @@ async function askForShutdown(
 
 async function switchOff(host: Host, { uuid, name }: Domain, context: ChangeContext): Promise<void> {
   const { stopMs } = host.timeouts;
-  await send(host, ["destroy", uuid], `switch off VM ${name}`, stopMs, context);
+  await send(host, "destroy", { uuid, name }, stopMs, context);
   const off = await poll(stopMs, context.signal, async () =>
     isOff(await getDomain(host, uuid, context.signal)) ? true : undefined,
   );
@@ -97,17 +102,22 @@ async function switchOff(host: Host, { uuid, name }: Domain, context: ChangeCont
     );
 }
 
-/** It may have gone off by itself a moment ago. */
+/** It may have gone off by itself. A host that restarts meanwhile must not bring up a VM that is being changed. */
 async function send(
   host: Host,
-  args: readonly string[],
-  what: string,
+  verb: "shutdown" | "destroy",
+  { uuid, name }: Pick<Domain, "uuid" | "name">,
   limitMs: number,
   context: ChangeContext,
 ): Promise<void> {
   context.beforeChange();
+  const what = `${verb === "shutdown" ? "shut down" : "switch off"} VM ${name}`;
   try {
-    await host.virsh.run(args, { what, signal: context.signal, limitMs });
+    await host.virsh.runInOne([`autostart ${uuid} --disable`, `${verb} ${uuid}`], {
+      what,
+      signal: context.signal,
+      limitMs,
+    });
   } catch (error) {
     if (!isTrouble(error, "already-so")) throw error;
   }
