@@ -6,6 +6,9 @@ import { type Domain, isOff } from "../domain/domain.ts";
 import { getDomain, type Host } from "../host.ts";
 import { isTrouble } from "../virsh/virsh-errors.ts";
 
+/** libvirt waits 60 s for an agent that agrees to shut down and does nothing, and presses the power button then. */
+const agentMs = 90_000;
+
 /** Powers on, or lets a paused guest go on, and waits until it runs. A VM under construction is refused. */
 export async function startVm(host: Host, uuid: string, context: ChangeContext): Promise<void> {
   checkpoint(context);
@@ -83,7 +86,7 @@ async function askForShutdown(
     if (passedMs >= graceMs || seen.power === "paused") return false;
     if (passedMs >= nextMs && seen.power === "running") {
       nextMs = passedMs + host.timeouts.resendMs;
-      await send(host, "shutdown", { uuid, name }, host.timeouts.callMs, context);
+      await send(host, "shutdown", { uuid, name }, agentMs, context);
     }
     await interruptible(context, (signal) => pacer.rest(signal));
   }
