@@ -17,12 +17,17 @@ afterEach(async () => {
 });
 
 /** Leases of one Redis. */
-function leases(): Pick<StateStore, "acquireLease"> & { readonly held: Set<string> } {
+function leases(): Pick<StateStore, "acquireLease"> & { readonly held: Set<string>; readonly refused: string[] } {
   const held = new Set<string>();
+  const refused: string[] = [];
   return {
     held,
+    refused,
     acquireLease(name) {
-      if (held.has(name)) return Promise.resolve(undefined);
+      if (held.has(name)) {
+        refused.push(name);
+        return Promise.resolve(undefined);
+      }
       held.add(name);
       const release = (): Promise<void> => Promise.resolve(void held.delete(name));
       return Promise.resolve({ token: 1, renew: () => Promise.resolve(held.has(name)), release });
@@ -110,7 +115,7 @@ describe("watching for drift", () => {
     const first = startDriftWatch(one.engine);
     await until("the first to listen", () => one.listeners.size === 1);
     handles.use(startDriftWatch(other.engine));
-    await systemClock.sleep(300);
+    await until("the other to have tried twice", () => one.shared.refused.length >= 2);
     expect(other.listeners.size).toBe(0);
     await first[Symbol.asyncDispose]();
     expect(one.listeners.size).toBe(0);
@@ -120,9 +125,18 @@ describe("watching for drift", () => {
   it("follows the configuration: clusters come, change and go", async () => {
     const lab = new DriftLab();
     const { engine, listeners, opened, shared, configure } = processOn(lab);
+    let asked = 0;
+    const { config } = engine;
+    const counting = {
+      ...engine,
+      config: () => {
+        asked += 1;
+        return config();
+      },
+    };
     configure([]);
-    handles.use(startDriftWatch(engine));
-    await systemClock.sleep(100);
+    handles.use(startDriftWatch(counting));
+    await until("the configuration to have been read twice", () => asked >= 2);
     expect(opened).toEqual([]);
     configure([{ name: "lab", driver: "libvirt" }]);
     await until("the cluster that came", () => listeners.size === 1);

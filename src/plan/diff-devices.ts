@@ -39,7 +39,7 @@ export function diffDisks(
     const path = `storage_devices.${wanted.name}`;
     if (found === undefined) {
       differences.push({
-        kind: wanted.type === "ide_cdrom" ? "cdrom-add" : "disk-add",
+        kind: additionOf(wanted.type),
         path,
         from: undefined,
         to: describeDisk(wanted),
@@ -92,6 +92,11 @@ export function diffDisks(
   const order = diffBootOrder(desired, live);
   if (order !== undefined) differences.push(order);
   return { differences, notices, impossible };
+}
+
+function additionOf(type: DesiredDisk["type"]): ChangeKind {
+  if (type === "ide_cdrom") return "cdrom-add";
+  return type === "ide_disk" ? "ide-disk-add" : "disk-add";
 }
 
 function isDrive(type: DesiredDisk["type"]): boolean {
@@ -165,7 +170,7 @@ export function diffNics(desired: readonly DesiredNic[], live: readonly LiveNic[
     const path = `network_devices.${wanted.name}`;
     if (found === undefined) {
       differences.push({
-        kind: "nic-add",
+        kind: wanted.type === "virtio" ? "nic-add" : "legacy-nic-add",
         path,
         from: undefined,
         to: `${wanted.type} on ${describeNetwork(wanted.network)}`,

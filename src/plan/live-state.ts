@@ -101,6 +101,8 @@ export type ChangeKind =
   | "machine-type"
   | "boot-order"
   | "disk-add"
+  /** On a bus that many platforms cannot plug into. */
+  | "ide-disk-add"
   | "disk-grow"
   | "disk-remove"
   | "disk-replace"
@@ -109,6 +111,8 @@ export type ChangeKind =
   | "cdrom-add"
   | "cdrom-remove"
   | "nic-add"
+  /** Of a model that imitates old hardware. */
+  | "legacy-nic-add"
   | "nic-remove"
   | "nic-network"
   | "nic-type"

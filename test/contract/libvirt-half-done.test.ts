@@ -1,3 +1,5 @@
+import { stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { DesiredVirdomain } from "../../src/fleet/desired-state.ts";
 import type { LiveVirdomain } from "../../src/plan/live-state.ts";
@@ -147,15 +149,87 @@ describe("a process that dies between any two steps", () => {
     expect(await ownVolumes(lab)).toEqual(before);
   });
 
+  it("makes a disk anew from its image when its volume is gone, and does not attach nothing", async () => {
+    await using lab = await openLibvirtLab();
+    const desired = await smallVm(lab);
+    const live = await lab.driver.create(desired, markOf(desired, instance), freeContext());
+    const volume = live.disks[0]?.id.split("/")[1] ?? "";
+    await lab.daemon.virsh("detach-disk", live.id, "vda", "--config");
+    await lab.daemon.virsh("vol-delete", volume, "--pool", "lab");
+    const again = await lab.driver.update(await found(lab, live), desired, markOf(desired, instance), freeContext());
+    expect(again.disks.map(({ name }) => name)).toEqual(["root"]);
+    const file = join(lab.daemon.poolDir, again.disks[0]?.id.split("/")[1] ?? "");
+    // The image is the word "debian" over and over; an empty disk would take no room.
+    expect((await stat(file)).size).toBeGreaterThan(MiB);
+  });
+
+  it("plugs in no NIC and no disk twice, and loses none, on a VM that runs", async () => {
+    await using lab = await openLibvirtLab();
+    const first = onUserNetwork(desiredVm("web-1", { disks: [blankDisk("root", MiB, { boot: 1 })] }));
+    const live = await lab.driver.create(first, markOf(first, instance), freeContext());
+    await lab.driver.start(live.id, freeContext());
+    let wanted = first;
+    // Before the volume, the disk, the NIC and the definition. No guest runs that would let go of anything: every turn adds.
+    for (const changes of [2, 3, 4, 5]) {
+      const [disk, nic] = [blankDisk(`more-${changes}`, MiB), { name: `nic-${changes}`, type: "virtio" as const }];
+      wanted = {
+        ...wanted,
+        disks: [...wanted.disks, disk],
+        nics: [...wanted.nics, { ...nic, network: { user: true as const } }],
+      };
+      const before = await found(lab, live);
+      const update = (context: ChangeContext) => lab.driver.update(before, wanted, markOf(wanted, instance), context);
+      expect(await cutOnce(changes, update)).toBe(true);
+      const now = await found(lab, live);
+      expect(now.power).toBe("running");
+      expect(now.disks.map(({ name }) => name)).toEqual(wanted.disks.map(({ name }) => name));
+      expect(now.nics.map(({ name }) => name)).toEqual(wanted.nics.map(({ name }) => name));
+      expect(new Set(now.nics.map(({ id }) => id)).size).toBe(wanted.nics.length);
+      expect((await ownVolumes(lab)).length).toBe(wanted.disks.length + 1);
+    }
+    await lab.driver.stop(live.id, { graceMs: 100, force: true }, freeContext());
+    const off = await found(lab, live);
+    expect(off.disks).toHaveLength(wanted.disks.length);
+    expect(off.nics).toHaveLength(wanted.nics.length);
+  });
+
+  it("keeps a disk that another VM uses, also when the VM it was made for is deleted", async () => {
+    await using lab = await openLibvirtLab();
+    const desired = await smallVm(lab);
+    const live = await lab.driver.create(desired, markOf(desired, instance), freeContext());
+    const definition = await lab.daemon.virsh("dumpxml", "--inactive", live.id);
+    const file = join(lab.folder, "rescue.xml");
+    await writeFile(
+      file,
+      definition.replace(/<name>.*<\/name>/, "<name>rescue</name>").replace(/<uuid>.*<\/uuid>/, ""),
+    );
+    await lab.daemon.virsh("define", file);
+    const volumes = await ownVolumes(lab);
+    await lab.driver.delete(live, freeContext());
+    expect(await ownVolumes(lab)).toEqual(volumes);
+  });
+
+  it("does not take half an image for a whole one after somebody removed the image", async () => {
+    await using lab = await openLibvirtLab();
+    const disks = [imageDisk("root", await lab.image("debian"))];
+    await lab.driver.prepare(disks, freeContext());
+    const image = (await lab.volumes()).find((name) => name.endsWith(".raw")) ?? "";
+    await lab.daemon.virsh("vol-delete", image, "--pool", "lab");
+    for (let changes = 1; await cutOnce(changes, (context) => lab.driver.prepare(disks, context)); changes += 1) {
+      expect((await stat(join(lab.daemon.poolDir, image))).size).toBe(2 * MiB);
+      await lab.daemon.virsh("vol-delete", image, "--pool", "lab");
+    }
+  });
+
   it("leaves an upload that is begun anew, and removed when nobody wants it any more", async () => {
     await using lab = await openLibvirtLab();
     const asset = await lab.image("debian");
     const disks = [imageDisk("root", asset)];
-    await expect(lab.driver.prepare(disks, dyingAt(4))).rejects.toThrow("died");
+    await expect(lab.driver.prepare(disks, dyingAt(5))).rejects.toThrow("died");
     expect((await lab.volumes()).filter((name) => name.endsWith(".complete"))).toEqual([]);
     await lab.driver.prepare(disks, freeContext());
     expect((await lab.volumes()).filter((name) => name.includes("-asset-"))).toHaveLength(2);
-    await expect(lab.driver.prepare([imageDisk("root", await lab.image("other"))], dyingAt(4))).rejects.toThrow("died");
+    await expect(lab.driver.prepare([imageDisk("root", await lab.image("other"))], dyingAt(5))).rejects.toThrow("died");
     expect(await lab.driver.removeOrphanedUploads(freeContext())).toEqual([]);
     expect(await lab.driver.removeOrphanedUploads(freeContext())).toHaveLength(1);
     expect((await lab.volumes()).filter((name) => name.includes("-asset-"))).toHaveLength(2);

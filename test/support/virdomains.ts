@@ -15,6 +15,7 @@ export const traits: PlatformTraits = {
     "memory",
     "boot-order",
     "nic-add",
+    "legacy-nic-add",
     "nic-remove",
     "nic-network",
     "nic-type",

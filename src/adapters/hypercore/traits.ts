@@ -14,6 +14,7 @@ const rebootFor: ReadonlySet<ChangeKind> = new Set<ChangeKind>([
   "cdrom-add",
   "cdrom-remove",
   "nic-add",
+  "legacy-nic-add",
   "nic-remove",
   "nic-network",
   "nic-type",

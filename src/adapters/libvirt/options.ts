@@ -1,27 +1,11 @@
 import type { NetworkTarget } from "../../fleet/cluster.ts";
+import type { LibvirtConfig } from "../../config/config.ts";
 import type { AssetStore } from "../../ports/asset-store.ts";
 import type { Exclusive } from "../../ports/exclusive.ts";
 
-/** How to reach one libvirt host, and how VMs are made on it. */
-export interface LibvirtOptions {
+/** How to reach one libvirt host, how VMs are made on it, and as whom. */
+export interface LibvirtOptions extends LibvirtConfig {
   readonly cluster: string;
-  /** Connection URI as `virsh -c` takes it: `qemu:///system`, `qemu+ssh://root@host/system`, ... */
-  readonly uri: string;
-  /** Storage pool of type dir (or another file-based one) for everything this driver stores. */
-  readonly pool: string;
-  readonly machine: "q35" | "pc";
-  /** `kvm` is required; `auto` falls back to emulation with a warning; `tcg` always emulates. */
-  readonly accelerator: "kvm" | "auto" | "tcg";
-  /** Whether a VM's disks are full copies of their image or qcow2 overlays on it. */
-  readonly disks: "copy" | "overlay";
-  /** CPUs a running VM can be given without a restart; undefined for none beyond its own. */
-  readonly maxCpus: number | undefined;
-  /** Machine type `tpm` boots with Secure Boot. */
-  readonly secureBoot: boolean;
-  /** Bus of the cloud-init CD-ROM. Windows gets `sata` in any case: it has no driver for virtio-scsi at first. */
-  readonly seedBus: "scsi" | "sata";
-  /** Where serial consoles are logged: `pool`, `off`, or a folder on the host. */
-  readonly consoleLogs: string;
   /** Where NICs may go by configuration; `check` looks whether it is there. */
   readonly networks?: readonly NetworkTarget[];
   /** Our instance id: part of every mark and of every volume's name. */

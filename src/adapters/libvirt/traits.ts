@@ -9,10 +9,13 @@ const rebootFor: ReadonlySet<ChangeKind> = new Set<ChangeKind>([
   "machine-type",
   "boot-order",
   "disk-replace",
+  "ide-disk-add",
   "disk-type",
   "cdrom-add",
   "cdrom-remove",
   "nic-type",
+  // "No more available PCI slots" is what q35 says to an e1000 while it runs.
+  "legacy-nic-add",
 ]);
 
 /** A device leaves a running VM only if the guest lets go of it. */

@@ -96,6 +96,8 @@ async function bring(host: Host, upload: Upload, name: string): Promise<ReadyAss
   );
   const facts: ImageFacts =
     asset.type === "iso" ? { format: "raw", capacityBytes: file.sizeBytes } : await readImage(asset, file);
+  // The mark first: an image that somebody removed may have left it behind, and it must not vouch for half a new one.
+  await deleteVolume(host, completeName(name), upload);
   await deleteVolume(host, name, upload);
   await createVolume(host, { name, format: facts.format, capacityBytes: file.sizeBytes }, upload);
   progress(`uploading ${asset.name}`);

@@ -59,6 +59,12 @@ const cases: readonly (readonly [stderr: string, trouble: string, code: string, 
     "cluster-refused",
     /pool-define-as/,
   ],
+  [
+    "error: Failed to attach device from /x\nerror: internal error: No more available PCI slots",
+    "unsupported",
+    "cluster-refused",
+    /next restart/,
+  ],
   ["error: something nobody has seen before", "other", "cluster-failed", undefined],
   ["", "other", "cluster-failed", undefined],
 ];

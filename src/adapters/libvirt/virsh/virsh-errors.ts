@@ -52,7 +52,7 @@ const signs: readonly (readonly [RegExp, Trouble])[] = [
   [/Cannot allocate memory|cannot set up guest memory|Maximum CPUs greater than/i, "full"],
   [/Permission denied|Operation not permitted|cannot access storage file/i, "configuration"],
   [
-    /unsupported configuration|XML error|failed to validate|not supported|Unable to find any firmware|Unable to find .*swtpm|TPM .* not/i,
+    /No more available PCI slots|unsupported configuration|XML error|failed to validate|not supported|Unable to find any firmware|Unable to find .*swtpm|TPM .* not/i,
     "unsupported",
   ],
 ];
@@ -77,6 +77,10 @@ const codes: Readonly<Record<Trouble, ErrorCode>> = {
 
 /** What an operator can do about it; shown after virsh's own words. */
 const hints: readonly (readonly [RegExp, string])[] = [
+  [
+    /No more available PCI slots/i,
+    "the VM has used up its free places for devices while it runs; the next restart brings new ones",
+  ],
   [/virtlogd-sock/i, "start virtlogd on the host (package libvirt-daemon)"],
   [
     /Failed to connect socket to '[^']*libvirt-sock|libvirtd-sock|virtqemud-sock/i,

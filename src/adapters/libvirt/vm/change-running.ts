@@ -27,6 +27,8 @@ export function needsOff(domain: Domain, desired: DesiredVirdomain, { disks, nic
   if (gone !== undefined) return `lose the drive "${gone.note?.name}"`;
   const plugged = disks.add.find(({ disk }) => !canUnplug(busOf(disk.type, chipsetOf(live))));
   if (plugged !== undefined) return `get the disk "${plugged.disk.name}"`;
+  const legacy = nics.add.find(({ type }) => type !== "virtio");
+  if (legacy !== undefined) return `get the NIC "${legacy.name}"`;
   const moved = disks.keep.find(({ disk, found }) => diskTypeOf(found.device) !== disk.type);
   if (moved !== undefined) return `change the bus of "${moved.disk.name}"`;
   const remodelled = nics.keep.find(({ nic, found }) => found.device.type !== nic.type);

@@ -1,6 +1,7 @@
 import type { DesiredDisk } from "../../../fleet/desired-state.ts";
 import { WatcherError } from "../../../lib/errors.ts";
 import { checkpoint } from "../../boundaries.ts";
+import { sourceOfId } from "../domain/devices.ts";
 import type { Domain } from "../domain/domain.ts";
 import { writeOwnership } from "../domain/edit.ts";
 import type { DiskNote, NicNote, Ownership } from "../domain/ownership.ts";
@@ -8,7 +9,7 @@ import { toXml } from "../domain/xml.ts";
 import { macOf } from "../domain/uuid.ts";
 import { getDomain, listMacs } from "../host.ts";
 import type { ReadyAsset } from "../storage/image-library.ts";
-import { createVolume, copyVolume, listVolumes } from "../storage/volumes.ts";
+import { capacitiesOf, createVolume, copyVolume, listVolumes } from "../storage/volumes.ts";
 import { makeSeed } from "../storage/seed.ts";
 import { freeVolumeName, vmPrefix } from "../storage/volume-names.ts";
 import { volumesInSnapshots } from "../snapshots/snapshots.ts";
@@ -27,15 +28,15 @@ import { type DeviceWork, holdsMedium, planDevices } from "./plan-devices.ts";
 export async function converge(run: Convergence, start: Domain): Promise<Domain> {
   const { host, desired, context } = run;
   let domain = await settle(run, start);
-  const work = planDevices(domain, desired, run.adopt);
+  const work = await withExistingDisks(run, planDevices(domain, desired, run.adopt));
   if (domain.live !== undefined) refuseRunning(run, domain, work);
   const media = await run.library.prepare(wantedAssets(work), context);
   checkpoint(context);
   const assignments = await assign(run, domain, work, media);
   const nics = await nameNics(run, domain, work);
-  domain = await writeIntent(run, domain, work, assignments);
-  await makeVolumes(run, domain, assignments);
   const changes = { work, assignments, nics, media };
+  domain = await writeIntent(run, domain, changes);
+  await makeVolumes(run, domain, assignments);
   if (domain.live !== undefined) await changeRunning(run, domain, changes);
   else await growVolumes(run, work);
   domain = await rename(run, domain);
@@ -54,6 +55,27 @@ async function settle({ host, context }: Convergence, domain: Domain): Promise<D
   await discardVolumes(host, domain.uuid, left, context);
   const disks = domain.ownership.disks.filter((note) => !left.includes(note));
   return noteOn(host, domain, { ...domain.ownership, disks }, context);
+}
+
+/**
+ * Of the disks that were detached, those whose volume is still there come back; what is gone is made anew. A disk that
+ * was taken over and is none of our volumes can only be attached by whoever knows what it is.
+ */
+async function withExistingDisks({ host, context }: Convergence, work: DeviceWork): Promise<DeviceWork> {
+  const detached = work.disks.add.flatMap((each) => each.detached?.source ?? []);
+  if (detached.length === 0) return work;
+  const { pool } = host.options;
+  const strange = detached.find((id) => !id.startsWith(`${pool}/`));
+  if (strange !== undefined)
+    throw new WatcherError(
+      "cluster-refused",
+      `cluster ${host.cluster}: the disk ${strange} was taken off its VM; attach it again, or take it out of the manifest`,
+    );
+  const found = await capacitiesOf(host, detached.map(sourceOfId), context.signal);
+  const add = work.disks.add.map((each) =>
+    found.has(each.detached?.source ?? "") ? each : { ...each, detached: undefined },
+  );
+  return { ...work, disks: { ...work.disks, add } };
 }
 
 function refuseRunning({ host, desired }: Convergence, domain: Domain, work: DeviceWork): void {
@@ -95,9 +117,8 @@ async function assign(
   const added = disks.add.map(({ disk, detached }): Assignment => {
     const asset = media.get(disk.name);
     if (disk.type === "ide_cdrom") return { note: driveNote(disk, "", asset, pool), disk, asset, exists: true };
-    const again = detached?.source !== undefined && taken.has(detached.source.slice(pool.length + 1));
-    const source = again ? detached.source : name(disk.name, "qcow2");
-    return { note: newDisk(disk, source), disk, asset, exists: again };
+    const source = detached?.source ?? name(disk.name, "qcow2");
+    return { note: newDisk(disk, source), disk, asset, exists: detached !== undefined };
   });
   if (!wantsSeed) return added;
   const seed = {
@@ -129,26 +150,35 @@ async function nameNics(
   return inOldOrder(notes, domain.ownership.nics);
 }
 
-/** Notes what is about to be made and given up. What a snapshot contains is kept for it. */
-async function writeIntent(
-  run: Convergence,
-  domain: Domain,
-  { disks }: DeviceWork,
-  assignments: readonly Assignment[],
-): Promise<Domain> {
+/**
+ * Notes what is about to be made and given up; what a snapshot contains is kept for it. A running VM's new NICs are noted,
+ * too: plugged in and not known, one would be plugged in twice.
+ */
+async function writeIntent(run: Convergence, domain: Domain, { work, assignments, nics }: Changes): Promise<Domain> {
   const { host, context, mark } = run;
+  const { disks } = work;
   const made = assignments.filter(({ exists }) => !exists).map(({ note }) => ({ ...note, state: "making" as const }));
   const given = new Set(
     disks.remove.flatMap(({ note }) => (note === undefined || note.role === "drive" ? [] : [note])),
   );
-  if (made.length === 0 && given.size === 0) return domain;
+  const plugsNics = domain.live !== undefined && work.nics.add.length > 0;
+  if (made.length === 0 && given.size === 0 && !plugsNics) return domain;
   const held = given.size === 0 ? new Set<string>() : await volumesInSnapshots(host, domain.uuid, context.signal);
   const noted = domain.ownership.disks.map((note): DiskNote => {
     if (!given.has(note)) return note;
     return { ...note, state: note.source !== undefined && held.has(note.source) ? "kept" : "removing" };
   });
   const current = domain.ownership.mark ?? { ...mark, revision: undefined };
-  const ownership = { ...domain.ownership, mark: current, disks: [...noted, ...made] };
+  const allNics = inOldOrder(
+    [...domain.ownership.nics.filter(({ name }) => nics.every((nic) => nic.name !== name)), ...nics],
+    domain.ownership.nics,
+  );
+  const ownership = {
+    ...domain.ownership,
+    mark: current,
+    disks: [...noted, ...made],
+    nics: plugsNics ? allNics : domain.ownership.nics,
+  };
   if (!current.building) return noteOn(host, domain, ownership, context);
   // Defined once more before anything uses it: what libvirt made of it need not be read.
   writeOwnership(domain.config, ownership);

@@ -5,7 +5,6 @@ import { writeOwnership } from "../domain/edit.ts";
 import { toXml, type XmlElement } from "../domain/xml.ts";
 import { getDomain, type Host, listDomains, withFile } from "../host.ts";
 import { deleteVolume, type Changing } from "../storage/volumes.ts";
-import { vmPrefix } from "../storage/volume-names.ts";
 
 /** Writes a definition; libvirt checks it against its schema, as it would silently drop what it does not know. */
 export async function define(host: Host, definition: XmlElement, name: string, context: Changing): Promise<void> {
@@ -39,7 +38,8 @@ export function leftovers(domain: Domain): DiskNote[] {
 
 /**
  * Deletes the volumes of these notes. Only volumes noted as half made or given up get here, and even those stay when
- * another domain uses them: libvirt deletes a running VM's disk without a question.
+ * another domain uses them, e.g. one on which somebody looks into a disk: libvirt deletes a running VM's disk without a
+ * question.
  */
 export async function discardVolumes(
   host: Host,
@@ -47,21 +47,15 @@ export async function discardVolumes(
   notes: readonly DiskNote[],
   context: Changing,
 ): Promise<void> {
-  const doomed = notes.filter(({ role, source }) => role !== "drive" && source !== undefined);
+  const doomed = notes.flatMap(({ role, source }) => (role === "drive" || source === undefined ? [] : [source]));
   if (doomed.length === 0) return;
-  // Names with the VM's UUID were made for it alone; a disk that was taken over may be anybody's.
-  const adopted = doomed.filter((note) => !isOwnVolume(host, uuid, note));
-  const used = adopted.length === 0 ? new Set<string>() : await sourcesOfOthers(host, uuid, context.signal);
-  for (const note of doomed) {
-    if (note.source === undefined || used.has(note.source)) continue;
-    const source = sourceOfId(note.source);
-    if ("volume" in source && source.pool === host.options.pool) await deleteVolume(host, source.volume, context);
-    else await discardForeign(host, note.source, context);
+  const used = await sourcesOfOthers(host, uuid, context.signal);
+  for (const id of doomed) {
+    const source = sourceOfId(id);
+    if (used.has(id)) host.log("warn", { cluster: host.cluster, source: id }, "a disk stays: another VM uses it");
+    else if ("volume" in source && source.pool === host.options.pool) await deleteVolume(host, source.volume, context);
+    else await discardForeign(host, id, context);
   }
-}
-
-function isOwnVolume({ options }: Host, uuid: string, { source }: DiskNote): boolean {
-  return source?.startsWith(`${options.pool}/${vmPrefix(options.instance, uuid)}`) === true;
 }
 
 async function sourcesOfOthers(host: Host, uuid: string, signal: AbortSignal): Promise<Set<string>> {

@@ -26,17 +26,22 @@ export async function deleteVm(host: Host, uuid: string, mark: OwnershipMark, co
 export async function removeDomain(host: Host, domain: Domain, context: Changing): Promise<void> {
   const { mark, disks } = domain.ownership;
   if (mark === undefined) throw new Error("only a marked VM is removed");
-  if (!isOff(domain))
-    throw new WatcherError(
-      "virdomain-changed",
-      `cluster ${host.cluster}: VM ${domain.name} is not off and is therefore not deleted`,
-    );
+  requireOff(host, domain);
   const doomed = disks.map((note) => ({ ...note, state: "removing" as const }));
   const ownership = { ...domain.ownership, mark: { ...mark, building: true }, disks: doomed };
-  await noteOn(host, domain, ownership, context);
+  // From here on we start it no more; whoever did so a moment ago keeps the disks.
+  requireOff(host, await noteOn(host, domain, ownership, context));
   await discardVolumes(host, domain.uuid, doomed, context);
   await discardConsoleLogs(host, domain.uuid, context);
   await undefine(host, domain, context);
+}
+
+function requireOff(host: Host, domain: Domain): void {
+  if (isOff(domain)) return;
+  throw new WatcherError(
+    "virdomain-changed",
+    `cluster ${host.cluster}: VM ${domain.name} is not off and is therefore not deleted`,
+  );
 }
 
 /** Firmware variables, TPM state, saved memory and snapshots' notes go with the definition; none need exist. */

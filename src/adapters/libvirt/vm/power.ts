@@ -122,6 +122,8 @@ async function send(
       limitMs,
     });
   } catch (error) {
-    if (!isTrouble(error, "already-so")) throw error;
+    // A guest that cannot be asked, say because its agent hangs, is one that does not shut down in time.
+    const unheard = verb === "shutdown" && isTrouble(error, "busy", "held-by-guest", "other");
+    if (!unheard && !isTrouble(error, "already-so")) throw error;
   }
 }
