@@ -76,6 +76,7 @@ const libvirtPackages = {
   "swtpm-tools": "swtpm_setup",
   xorriso: "xorriso",
   "dnsmasq-base": "dnsmasq",
+  iproute2: "ip",
   iptables: "iptables",
   "grub-common": "grub-mkimage",
   "grub-pc-bin": "/usr/lib/grub/i386-pc/boot.img",

@@ -8,6 +8,7 @@ import type { Config, RepositoryConfig } from "../config/config.ts";
 import type { DesiredState } from "../fleet/desired-state.ts";
 import { WatcherError } from "../lib/errors.ts";
 import { defaultLimits } from "../manifest/parse.ts";
+import type { PlatformTraits } from "../plan/live-state.ts";
 import { assumeApplied } from "../plan/assume-applied.ts";
 import { type PlanInput, buildPlan } from "../plan/build-plan.ts";
 import { targetsOn } from "../plan/cluster-index.ts";
@@ -191,8 +192,11 @@ function assume(
   instance: string,
   world: World | undefined,
 ): ClustersRead {
-  const driverOf = (name: string) =>
-    world?.config().clusters.find((cluster) => cluster.name === name)?.driver ?? "hypercore";
+  const traitsFor = (name: string): PlatformTraits => {
+    const known = world?.config().clusters.find((cluster) => cluster.name === name);
+    // One that is only imagined could be any, and tell whatever is asked of it.
+    return known === undefined ? { ...traitsOf("hypercore"), cloudInit: true } : traitsOf(known.driver);
+  };
   const virdomainsOf = (cluster: string) =>
     targetsOn(base, cluster).flatMap((target) =>
       target.virdomains.map((virdomain) => assumeApplied(virdomain, instance, undefined)),
@@ -201,7 +205,7 @@ function assume(
     live: new Map(
       clusters.map((cluster) => [
         cluster,
-        { state: { cluster, virdomains: virdomainsOf(cluster) }, traits: traitsOf(driverOf(cluster)) },
+        { state: { cluster, virdomains: virdomainsOf(cluster) }, traits: traitsFor(cluster) },
       ]),
     ),
     held: [],
