@@ -21,6 +21,19 @@ export interface Forge {
     markdown: string,
     signal: AbortSignal,
   ): Promise<{ readonly url: string | undefined }>;
+  /** Pull requests through which a commit reached its branch, by whichever style they were merged; often one or none. */
+  findPullRequestsOf(revision: string, signal: AbortSignal): Promise<readonly MergedPullRequest[]>;
+  /**
+   * Comments on pull requests, open or not, that were written or edited at or after `sinceMs` (milliseconds since 1970),
+   * oldest first, every page. Unchanged answers should cost conditional requests only.
+   */
+  listComments(sinceMs: number, signal: AbortSignal): Promise<readonly PullRequestComment[]>;
+  /** The receipt of a command: our reaction to a comment. Repeating it changes nothing; a comment that is gone is no error. */
+  react(comment: PullRequestComment, reaction: Reaction, signal: AbortSignal): Promise<void>;
+  /** Whether somebody may push to the repository, asked of the forge and never remembered for long. Unknown people may not. */
+  mayWrite(author: CommentAuthor, signal: AbortSignal): Promise<boolean>;
+  /** Notes how a deployment of a commit to an environment stands; does nothing where `limits.deployments` is false. */
+  ensureDeployment(deployment: ForgeDeployment, signal: AbortSignal): Promise<void>;
   /** Where people read a line of a file at a revision; undefined where the forge has no such page. */
   fileUrl(revision: string, file: string, line: number): string | undefined;
   /** Who we are and what we may do, for `doctor`. */
@@ -34,6 +47,8 @@ export interface ForgeLimits {
   readonly descriptionChars: number;
   /** Whether an HTML comment stays invisible. */
   readonly hiddenMarker: boolean;
+  /** Whether the forge keeps deployments to environments. */
+  readonly deployments: boolean;
 }
 
 export type CommitState = "pending" | "success" | "failure" | "error";
@@ -43,6 +58,8 @@ export interface CommitStatus {
   readonly state: CommitState;
   readonly description: string;
   readonly targetUrl: string | undefined;
+  /** Branch the commit is seen on (the source branch of a pull request): forges that ask for it guess otherwise. */
+  readonly branch?: string | undefined;
 }
 
 export interface PullRequest {
@@ -52,9 +69,50 @@ export interface PullRequest {
   readonly head: string;
   /** Git ref that holds the head, e.g. `refs/pull/7/head`. */
   readonly headRef: string;
+  /** Branch of the head, without the owner. */
+  readonly headBranch: string;
   readonly baseBranch: string;
   readonly draft: boolean;
   /** The head lives in another repository: untrusted input. */
   readonly fork: boolean;
   readonly author: string;
+}
+
+/** A pull request as far as its merge is concerned. */
+export interface MergedPullRequest {
+  readonly number: number;
+  readonly url: string;
+  /** Newest head before the merge. */
+  readonly head: string;
+}
+
+export interface PullRequestComment {
+  /** As the forge names it; unique within the repository. */
+  readonly id: string;
+  readonly pullRequest: number;
+  readonly author: CommentAuthor;
+  /** Written by ourselves. */
+  readonly own: boolean;
+  readonly body: string;
+  readonly url: string | undefined;
+  readonly updatedAtMs: number;
+}
+
+export interface CommentAuthor {
+  readonly login: string;
+  /** As the forge names it, where it asks for that in place of the login. */
+  readonly id: string;
+}
+
+/** `eyes`: read and at work; `+1`: done; `-1`: refused; `confused`: not understood. */
+export type Reaction = "eyes" | "+1" | "-1" | "confused";
+
+export interface ForgeDeployment {
+  readonly environment: string;
+  readonly revision: string;
+  /** Branch the revision is on. */
+  readonly branch: string;
+  readonly state: "in_progress" | "success" | "failure" | "error";
+  readonly description: string;
+  readonly targetUrl: string | undefined;
 }

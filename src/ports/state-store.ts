@@ -101,6 +101,25 @@ export interface StateStore extends AsyncDisposable {
   removeOutbox(repository: string, sequences: readonly number[]): Promise<void>;
   listOutboxRepositories(): Promise<readonly string[]>;
 
+  /** Remembers an approval given in a comment; the same one again changes nothing. */
+  recordApproval(repository: string, approval: Approval): Promise<void>;
+  /** Approvals given in comments, newest first, a bounded number. */
+  listApprovals(repository: string): Promise<readonly Approval[]>;
+  /** Comments up to which commands were answered, in milliseconds since 1970; undefined before the first time. */
+  readCommentCursor(repository: string): Promise<number | undefined>;
+  recordCommentCursor(repository: string, atMs: number): Promise<void>;
+
+  /** Pauses by people. One for each scope; a new one replaces the old. Those whose time is over are left out. */
+  setPause(pause: Pause): Promise<void>;
+  /** Answers whether there was one. */
+  removePause(scope: PauseScope): Promise<boolean>;
+  listPauses(nowMs: number): Promise<readonly Pause[]>;
+
+  /** A webhook said that something changed: the next poll should come now. Wakes `waitForPoll` in every process. */
+  hurryPoll(repository: string): Promise<void>;
+  /** Ends when a poll is wanted (hurried, or a sync was asked for), after `timeoutMs`, or when `signal` aborts, without an error. */
+  waitForPoll(repository: string, timeoutMs: number, signal: AbortSignal): Promise<void>;
+
   /** A wish, of a person (`sync`) or for drift: the next poll of the repository plans everything anew. Answers whether there was one. */
   requestSync(repository: string): Promise<void>;
   takeSyncRequest(repository: string): Promise<boolean>;
@@ -216,6 +235,34 @@ export interface PullRequestRecord {
   readonly head: string;
   readonly base: string;
   readonly planId: string | undefined;
+}
+
+/** A person's word that exactly these losses may happen. */
+export interface Approval {
+  /** The plan's `deletions.approvalId`. */
+  readonly id: string;
+  readonly planId: string;
+  readonly by: string;
+  readonly atMs: number;
+  readonly pullRequest: number;
+  readonly url: string | undefined;
+}
+
+/** What a pause holds. `virdomain` is a VM's name on a cluster. */
+export type PauseScope =
+  | { readonly kind: "instance" }
+  | { readonly kind: "repository"; readonly repository: string }
+  | { readonly kind: "cluster"; readonly cluster: string }
+  | { readonly kind: "application"; readonly application: string }
+  | { readonly kind: "virdomain"; readonly cluster: string; readonly virdomain: string };
+
+export interface Pause {
+  readonly scope: PauseScope;
+  readonly reason: string;
+  readonly by: string;
+  readonly atMs: number;
+  /** Ends by itself then; undefined: when somebody resumes. */
+  readonly untilMs: number | undefined;
 }
 
 /** Something to tell the forge. Entries of one `key` are delivered in order, older ones give way to newer ones. */
