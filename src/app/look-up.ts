@@ -41,7 +41,8 @@ export async function lookUpRepository(engine: Pick<Engine, "store">, repository
   return { repository, condition, branch, sync, clusters, progress, waitingMessages: waiting.length };
 }
 
-async function lookUpClusters({ store }: Pick<Engine, "store">, record: SyncRecord): Promise<ClusterStatus[]> {
+/** What each cluster of a sync is doing, or how it ended there. */
+export async function lookUpClusters({ store }: Pick<Engine, "store">, record: SyncRecord): Promise<ClusterStatus[]> {
   const results = await store.readClusterResults(record.id);
   return Promise.all(
     record.clusters.map(async (cluster) => {

@@ -18,7 +18,7 @@ export function statusEntry(
   weight: OutboxEntry["weight"],
   state: CommitState,
   description: string,
-  targetUrl?: string,
+  where: { readonly url?: string; readonly branch?: string } = {},
 ): OutboxEntry {
   const context = `${place.prefix}/${place.context}`;
   return {
@@ -28,9 +28,27 @@ export function statusEntry(
     message: {
       kind: "status",
       revision,
-      status: { context, state, description: cutDescription(description, 255), targetUrl },
+      status: {
+        context,
+        state,
+        description: cutDescription(description, 255),
+        targetUrl: where.url,
+        branch: where.branch,
+      },
     },
   };
+}
+
+/** What the comment with this marker on a pull request is to say from now on. */
+export function commentEntry(
+  repository: string,
+  pullRequest: number,
+  weight: OutboxEntry["weight"],
+  marker: string,
+  markdown: string,
+): OutboxEntry {
+  const key = `comment/${pullRequest}`;
+  return { repository, key, weight, message: { kind: "comment", pullRequest, marker, markdown } };
 }
 
 /** Every commit a finished sync answers for gets its final status: its own the verdict, the others by whom they were superseded. */

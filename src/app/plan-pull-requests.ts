@@ -1,22 +1,24 @@
 import { contentHash } from "../lib/canonical-json.ts";
-import type { DesiredState } from "../fleet/desired-state.ts";
-import type { PlanInput } from "../plan/build-plan.ts";
-import type { LiveState } from "../plan/live-state.ts";
-import type { HeldCluster, Plan } from "../plan/plan.ts";
+import { identityKey } from "../fleet/desired-state.ts";
+import type { Plan } from "../plan/plan.ts";
 import { planMarker, renderPlanComment } from "../report/markdown.ts";
 import { describePlan } from "../report/status-text.ts";
-import { assumeApplied } from "../plan/assume-applied.ts";
-import { targetsOn } from "../plan/cluster-index.ts";
+import { findRivals } from "../sync/rivals.ts";
 import type { PullRequest } from "../ports/forge.ts";
 import type { OutboxEntry, PullRequestRecord } from "../ports/state-store.ts";
 import type { Engine, Repository } from "./engine.ts";
 import { loadRevision } from "./load-revision.ts";
 import type { LoadedManifests } from "./manifests.ts";
-import { statusEntry } from "./messages.ts";
-import { planWithCapacity } from "./plan-with-capacity.ts";
-import { type ClustersRead, readClusters } from "./read-clusters.ts";
+import { commentEntry, statusEntry } from "./messages.ts";
+import { affectedTargets, type MergePreview, planMerge, planState, previewMerge } from "./plan-merge.ts";
 
-/** Plans every open pull request whose head, base or meaning changed since it was planned last. */
+/** VMs of one plan that are compared with other pull requests; a plan of more names those it shares among them. */
+const maxTouches = 5_000;
+
+/**
+ * Plans every open pull request whose head, base or meaning changed since it was planned last; those that touch a VM
+ * of another one name each other.
+ */
 export async function planPullRequests(
   engine: Engine,
   repository: Repository,
@@ -24,11 +26,17 @@ export async function planPullRequests(
   signal: AbortSignal,
 ): Promise<void> {
   const { name, branch } = repository.config;
-  for (const pull of await repository.forge.listOpenPullRequests(branch, signal)) {
-    const known = await engine.store.readPullRequest(name, pull.number);
-    if (known?.head === pull.head && known.base === base) continue;
+  const pulls = await repository.forge.listOpenPullRequests(branch, signal);
+  const records = new Map<number, PullRequestRecord>();
+  for (const { number } of pulls) {
+    const known = await engine.store.readPullRequest(name, number);
+    if (known !== undefined) records.set(number, known);
+  }
+  for (const pull of pulls) {
+    const known = records.get(pull.number);
+    if (known?.head === pull.head && known.base === base && known.draft === pull.draft) continue;
     try {
-      await planPullRequest(engine, repository, pull, base, known, signal);
+      records.set(pull.number, await planPullRequest(engine, repository, pull, base, records, signal));
     } catch (error) {
       signal.throwIfAborted();
       engine.log.warn(
@@ -37,12 +45,7 @@ export async function planPullRequests(
       );
     }
   }
-}
-
-/** What a merge would give: the tree to plan, or the files that stand in its way. */
-interface MergePreview {
-  readonly merged: LoadedManifests | undefined;
-  readonly conflictFiles: readonly string[];
+  await nameNewRivals(engine, repository, pulls, records);
 }
 
 async function planPullRequest(
@@ -50,71 +53,45 @@ async function planPullRequest(
   repository: Repository,
   pull: PullRequest,
   base: string,
-  known: PullRequestRecord | undefined,
+  records: ReadonlyMap<number, PullRequestRecord>,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<PullRequestRecord> {
   const { name } = repository.config;
+  const known = records.get(pull.number);
   await repository.git.ensureRevisions([{ revision: pull.head, ref: pull.headRef }], signal);
   const before = await loadRevision(engine, repository, base, signal);
   const preview = await previewMerge(engine, repository, base, pull.head, signal);
   const affected =
     preview.merged === undefined ? new Set<string>() : affectedTargets(before.desired, preview.merged.desired);
   const fingerprint = fingerprintOf(pull, before, preview, affected);
-  const unchanged = known?.fingerprint === fingerprint;
-  if (unchanged) {
-    await engine.store.recordPullRequest(name, { ...known, base }, []);
-    return;
+  if (known?.fingerprint === fingerprint) {
+    const moved = { ...known, base };
+    await engine.store.recordPullRequest(name, moved, []);
+    return moved;
   }
   const place = { repository: name, prefix: engine.config().statusPrefix, context: "plan" as const };
   if (known?.head !== pull.head) {
-    await engine.store.appendOutbox([statusEntry(place, pull.head, "first", "pending", "Planning", pull.url)]);
+    const first = statusEntry(place, pull.head, "first", "pending", "Planning", { ...pull, branch: pull.headBranch });
+    await engine.store.appendOutbox([first]);
     await engine.queue.addDelivery({ schemaVersion: 1, repository: name }, `pull-${pull.number}-${pull.head}`);
   }
-  const plan = await planMerge(engine, repository, pull, base, before, preview, affected, signal);
+  const candidate = { head: pull.head, base, untrusted: pull.fork, before, preview, affected };
+  const plan = await planMerge(engine, repository, candidate, signal);
   await engine.store.savePlan(plan.id, JSON.stringify(plan));
-  const returnsTo =
-    preview.merged?.treeId === undefined ? undefined : await engine.store.findSyncedTree(name, preview.merged.treeId);
-  const markdown = renderPlanComment({
-    plan,
-    marker: planMarker(engine.config().instance, name),
-    instance: engine.config().instance,
-    repository: name,
-    head: pull.head,
-    base,
-    baseBranch: pull.baseBranch,
-    pullRequest: { number: pull.number, fork: pull.fork, draft: pull.draft },
-    returnsTo: preview.merged?.treeId === before.treeId ? undefined : returnsTo,
-    nowMs: engine.clock.now(),
-    version: engine.version,
-    conflictFiles: preview.conflictFiles,
-    linkToFile: (file, line) => repository.forge.fileUrl(pull.head, file, line),
-    fullPlan: `kraken-gitops plan --repository ${name} --revision ${pull.head.slice(0, 12)}`,
-    limitChars: Math.min(60_000, repository.forge.limits.commentChars),
-  });
-  const state = planState(plan, preview.conflictFiles);
+  const record = await toRecord(engine, repository, pull, base, fingerprint, plan, before, preview, records);
+  const conflicts = record.conflictFiles;
   const description =
-    preview.conflictFiles.length > 0
-      ? `Cannot be planned: conflicts with ${pull.baseBranch} in ${preview.conflictFiles.join(", ")}`
+    conflicts.length > 0
+      ? `Cannot be planned: conflicts with ${pull.baseBranch} in ${conflicts.join(", ")}`
       : describePlan(plan);
   const entries: OutboxEntry[] = [
-    {
-      repository: name,
-      key: `comment/${pull.number}`,
-      weight: "latest",
-      message: {
-        kind: "comment",
-        pullRequest: pull.number,
-        marker: planMarker(engine.config().instance, name),
-        markdown,
-      },
-    },
-    statusEntry(place, pull.head, "final", state, description, pull.url),
+    renderEntry(engine, repository, pull, record, plan),
+    statusEntry(place, pull.head, "final", planState(plan, conflicts), description, {
+      url: pull.url,
+      branch: pull.headBranch,
+    }),
   ];
-  await engine.store.recordPullRequest(
-    name,
-    { number: pull.number, fingerprint, head: pull.head, base, planId: plan.id },
-    entries,
-  );
+  await engine.store.recordPullRequest(name, record, entries);
   engine.log.info(
     {
       repository: name,
@@ -127,26 +104,89 @@ async function planPullRequest(
     "pull request planned",
   );
   await engine.queue.addDelivery({ schemaVersion: 1, repository: name }, `plan-${pull.number}-${fingerprint}`);
+  return record;
 }
 
-async function previewMerge(
+async function toRecord(
   engine: Engine,
   repository: Repository,
+  pull: PullRequest,
   base: string,
-  head: string,
-  signal: AbortSignal,
-): Promise<MergePreview> {
-  const merge = await repository.git.mergeTree(base, head, signal);
-  if (merge.kind === "conflict") return { merged: undefined, conflictFiles: merge.files };
-  return { merged: await loadRevision(engine, repository, merge.tree, signal), conflictFiles: [] };
+  fingerprint: string,
+  plan: Plan,
+  before: LoadedManifests,
+  preview: MergePreview,
+  records: ReadonlyMap<number, PullRequestRecord>,
+): Promise<PullRequestRecord> {
+  const treeId = preview.merged?.treeId;
+  const isReturn = treeId !== undefined && treeId !== before.treeId;
+  const returnsTo = isReturn ? await engine.store.findSyncedTree(repository.config.name, treeId) : undefined;
+  const touches = plan.operations.map(({ cluster, identity }) => `${cluster}/${identityKey(identity)}`);
+  const record = {
+    number: pull.number,
+    fingerprint,
+    head: pull.head,
+    base,
+    draft: pull.draft,
+    planId: plan.id,
+    conflictFiles: preview.conflictFiles,
+    returnsTo,
+    touches: [...new Set(touches)].sort().slice(0, maxTouches),
+    rivals: [],
+  };
+  return { ...record, rivals: findRivals(record, records.values()) };
 }
 
-/** Targets the merge adds, changes or takes away. */
-function affectedTargets(before: DesiredState, after: DesiredState): Set<string> {
-  const affected = new Set<string>();
-  for (const [key, target] of after.targets) if (before.targets.get(key)?.hash !== target.hash) affected.add(key);
-  for (const key of before.targets.keys()) if (!after.targets.has(key)) affected.add(key);
-  return affected;
+/** A pull request that appeared, changed or went away changes the list of those it shares a VM with. */
+async function nameNewRivals(
+  engine: Engine,
+  repository: Repository,
+  pulls: readonly PullRequest[],
+  records: ReadonlyMap<number, PullRequestRecord>,
+): Promise<void> {
+  const { name } = repository.config;
+  for (const pull of pulls) {
+    const record = records.get(pull.number);
+    if (record === undefined) continue;
+    const rivals = findRivals(record, records.values());
+    if (rivals.join() === record.rivals.join()) continue;
+    const text = record.planId === undefined ? undefined : await engine.store.readPlan(record.planId);
+    if (text === undefined) continue;
+    const next = { ...record, rivals };
+    const entry = renderEntry(engine, repository, pull, next, JSON.parse(text) as Plan);
+    await engine.store.recordPullRequest(name, next, [entry]);
+    await engine.queue.addDelivery({ schemaVersion: 1, repository: name }, `rivals-${pull.number}-${rivals.join("-")}`);
+  }
+}
+
+function renderEntry(
+  engine: Engine,
+  repository: Repository,
+  pull: PullRequest,
+  record: PullRequestRecord,
+  plan: Plan,
+): OutboxEntry {
+  const { name } = repository.config;
+  const { instance } = engine.config();
+  const markdown = renderPlanComment({
+    plan,
+    marker: planMarker(instance, name),
+    instance,
+    repository: name,
+    head: pull.head,
+    base: record.base,
+    baseBranch: pull.baseBranch,
+    pullRequest: { number: pull.number, fork: pull.fork, draft: pull.draft },
+    returnsTo: record.returnsTo,
+    rivals: record.rivals,
+    nowMs: engine.clock.now(),
+    version: engine.version,
+    conflictFiles: record.conflictFiles,
+    linkToFile: (file, line) => repository.forge.fileUrl(pull.head, file, line),
+    fullPlan: `kraken-gitops plan --repository ${name} --revision ${pull.head.slice(0, 12)}`,
+    limitChars: Math.min(60_000, repository.forge.limits.commentChars),
+  });
+  return commentEntry(name, pull.number, "latest", planMarker(instance, name), markdown);
 }
 
 /** Everything the comment rests on in git; a base that moves elsewhere leaves it as it is. */
@@ -161,77 +201,4 @@ function fingerprintOf(
     .sort()
     .map((key) => [key, before.desired.targets.get(key)?.hash, after?.targets.get(key)?.hash]);
   return contentHash([pull.head, pull.fork, pull.draft, hashes, after?.problems, preview.conflictFiles], 24);
-}
-
-async function planMerge(
-  engine: Engine,
-  repository: Repository,
-  pull: PullRequest,
-  base: string,
-  before: LoadedManifests,
-  preview: MergePreview,
-  affected: ReadonlySet<string>,
-  signal: AbortSignal,
-): Promise<Plan> {
-  const clusters = [...new Set([...affected].map((key) => key.slice(0, key.indexOf("/"))))].sort();
-  const offline = pull.fork || preview.merged === undefined;
-  const read = offline
-    ? assumeBaseApplied(engine, before.desired, clusters, base)
-    : await readClusters(engine, clusters, signal);
-  const branch = await engine.store.readBranch(repository.config.name);
-  const input: PlanInput = {
-    instance: engine.config().instance,
-    revision: pull.head,
-    baseRevision: base,
-    desired: preview.merged?.desired ?? before.desired,
-    base: before.desired,
-    live: read.live,
-    held: read.held,
-    traitsOfHeld: new Map(
-      read.held.map(({ cluster }: HeldCluster) => [cluster, engine.traits(driverOf(engine, cluster))]),
-    ),
-    enforced: new Set(),
-    scope: affected,
-    upkeep: false,
-    rewritten:
-      branch.observed !== undefined &&
-      branch.observed !== base &&
-      !(await repository.git.isAncestor(branch.observed, base, signal)),
-    approvals: new Set(),
-    offline,
-  };
-  return planWithCapacity(engine, input, signal);
-}
-
-/** Git against git: clusters are taken to be as the base asks, and nothing of theirs is shown. */
-function assumeBaseApplied(
-  engine: Engine,
-  before: DesiredState,
-  clusters: readonly string[],
-  base: string,
-): ClustersRead {
-  const { instance } = engine.config();
-  const live = new Map(
-    clusters.map((cluster) => {
-      const virdomains = targetsOn(before, cluster).flatMap((target) =>
-        target.virdomains.map((virdomain) => assumeApplied(virdomain, instance, base)),
-      );
-      const state: LiveState = { cluster, virdomains };
-      return [cluster, { state, traits: engine.traits(driverOf(engine, cluster)) }] as const;
-    }),
-  );
-  return { live, held: [] };
-}
-
-function driverOf(engine: Engine, cluster: string): "hypercore" | "libvirt" {
-  return engine.config().clusters.find((candidate) => candidate.name === cluster)?.driver ?? "hypercore";
-}
-
-/** A plan that cannot be carried out as it stands fails its check; alarms alone do not: the reviewer decides. */
-function planState(plan: Plan, conflictFiles: readonly string[]): "success" | "failure" {
-  const broken =
-    plan.problems.some((problem) => problem.severity === "error") ||
-    plan.conflicts.length > 0 ||
-    conflictFiles.length > 0;
-  return broken ? "failure" : "success";
 }

@@ -5,6 +5,8 @@ import type { Engine, Repository } from "./engine.ts";
 import { type KeptLease, keepLease } from "./keep-lease.ts";
 import { supersededEntries } from "./messages.ts";
 import { observeBranch } from "./observe-branch.ts";
+import { logDeployments } from "./log-deployments.ts";
+import { createQueuePlanner } from "./plan-merge-queue.ts";
 import { planPullRequests } from "./plan-pull-requests.ts";
 import { startSync } from "./start-sync.ts";
 
@@ -63,11 +65,15 @@ async function takeOffice(engine: Engine, name: string): Promise<KeptLease | und
  * the next poll of the branch.
  */
 function createReviewer(engine: Engine, name: string, signal: AbortSignal): { begin(): void; ended(): Promise<void> } {
+  const planQueue = createQueuePlanner(engine, name);
   let running: Promise<void> | undefined;
   async function pass(): Promise<void> {
     try {
+      const repository = await engine.repository(name);
       const tip = (await engine.store.readBranch(name)).observed;
-      if (tip !== undefined) await planPullRequests(engine, await engine.repository(name), tip, signal);
+      if (tip !== undefined) await planPullRequests(engine, repository, tip, signal);
+      if (tip !== undefined) await planQueue(tip, signal);
+      await logDeployments(engine, repository, signal);
     } catch (error) {
       if (!signal.aborted)
         engine.log.warn({ err: error, repository: name }, "pull requests cannot be looked at now, will be tried again");

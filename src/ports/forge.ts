@@ -47,6 +47,8 @@ export interface ForgeLimits {
   readonly descriptionChars: number;
   /** Whether an HTML comment stays invisible. */
   readonly hiddenMarker: boolean;
+  /** How the temporary branches of its merge queue into a branch begin; undefined where there is no such queue. */
+  readonly queueBranches: ((baseBranch: string) => string) | undefined;
   /** Whether the forge keeps deployments to environments. */
   readonly deployments: boolean;
 }

@@ -2,6 +2,8 @@
 export interface GitSource extends AsyncDisposable {
   /** The cheap check of a poll: one remote round trip. `undefined`: the repository or branch is empty or gone. */
   remoteTip(signal: AbortSignal): Promise<string | undefined>;
+  /** Branches of the remote whose names begin with `prefix`, with their tips, by one remote round trip. */
+  listBranches(prefix: string, signal: AbortSignal): Promise<ReadonlyMap<string, string>>;
   /** Brings the tracked branch up to date; answers its tip, or undefined for an empty repository. */
   fetchBranch(signal: AbortSignal): Promise<string | undefined>;
   /** Makes sure these commits are here, fetching the given refs (`refs/pull/7/head`) or commit ids where they are not. */

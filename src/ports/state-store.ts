@@ -91,6 +91,11 @@ export interface StateStore extends AsyncDisposable {
   readPullRequest(repository: string, number: number): Promise<PullRequestRecord | undefined>;
   recordPullRequest(repository: string, record: PullRequestRecord, entries: readonly OutboxEntry[]): Promise<void>;
 
+  /** The deploy log of a sync; undefined until its pull requests were looked for. */
+  readDeployLog(syncId: string): Promise<DeployLog | undefined>;
+  /** Atomic. Entries go to the outbox. */
+  recordDeployLog(syncId: string, log: DeployLog, entries: readonly OutboxEntry[]): Promise<void>;
+
   /** Plans by id, kept for a bounded time. JSON text. */
   savePlan(id: string, json: string): Promise<void>;
   readPlan(id: string): Promise<string | undefined>;
@@ -234,7 +239,25 @@ export interface PullRequestRecord {
   readonly fingerprint: string;
   readonly head: string;
   readonly base: string;
+  readonly draft: boolean;
   readonly planId: string | undefined;
+  /** Files in which the head conflicts with the base. */
+  readonly conflictFiles: readonly string[];
+  /** The earlier synced commit whose manifests the merge would bring back. */
+  readonly returnsTo: { readonly revision: string; readonly syncedAtMs: number } | undefined;
+  /** VMs its merge would change (`cluster/identity`), sorted, and the open pull requests that would change one of them too. */
+  readonly touches: readonly string[];
+  readonly rivals: readonly number[];
+}
+
+/** What merged pull requests were told of the sync that carries them out. */
+export interface DeployLog {
+  /** The pull requests, each with the newest commit through which it reached the branch. */
+  readonly landed: readonly { readonly pullRequest: number; readonly commit: string }[];
+  /** Hash of what was told last. */
+  readonly told: string;
+  /** The verdict was told: nothing more is to come. */
+  readonly final: boolean;
 }
 
 /** A person's word that exactly these losses may happen. */

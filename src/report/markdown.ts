@@ -27,6 +27,8 @@ export interface PlanCommentInput {
   readonly pullRequest: { readonly number: number; readonly fork: boolean; readonly draft: boolean };
   readonly linkToFile?: LinkToFile | undefined;
   readonly returnsTo?: ReturnsTo | undefined;
+  /** Other open pull requests that would change one of these VMs, by number. */
+  readonly rivals?: readonly number[] | undefined;
   readonly nowMs: number;
   readonly version: string;
   /** Files in conflict with the base: nothing can be planned. */
@@ -119,7 +121,8 @@ function renderVerdict({ plan, conflictFiles, baseBranch }: PlanCommentInput): s
 }
 
 /** What a reader must know before believing the plan. */
-function renderCautions({ plan, pullRequest, conflictFiles }: PlanCommentInput): readonly string[] {
+function renderCautions(input: PlanCommentInput): readonly string[] {
+  const { plan, pullRequest, conflictFiles } = input;
   if (conflictFiles !== undefined && conflictFiles.length > 0) return [];
   const cautions: string[] = [];
   if (pullRequest.fork) {
@@ -130,7 +133,18 @@ function renderCautions({ plan, pullRequest, conflictFiles }: PlanCommentInput):
     cautions.push("Planned git against git: no cluster was asked, so drift and conflicts are not known.");
   }
   if (pullRequest.draft) cautions.push("This pull request is a draft.");
-  return cautions.map((text) => `_${text}_`);
+  return [...cautions.map((text) => `_${text}_`), ...renderRivals(input.rivals ?? [])];
+}
+
+const maxRivals = 10;
+
+function renderRivals(rivals: readonly number[]): readonly string[] {
+  if (rivals.length === 0) return [];
+  const named = rivals.slice(0, maxRivals).map((number) => `#${number}`);
+  const rest = rivals.length > maxRivals ? ` and ${rivals.length - maxRivals} more` : "";
+  return [
+    `⚠️ **Open pull requests that change one of these VMs too:** ${named.join(", ")}${rest}. Whichever is merged later is planned anew.`,
+  ];
 }
 
 function renderConflictFiles(files: readonly string[], baseBranch: string, room: number): Section {

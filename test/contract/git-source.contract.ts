@@ -53,6 +53,15 @@ export function gitSourceContract(open: OpenGitSource): void {
     await expect(git.readCommit(first, signal())).rejects.toMatchObject({ code: "git-revision-missing" });
   });
 
+  it("lists the remote branches that begin with a prefix, and no others", async () => {
+    await repository.commit({ "manifests/a.yaml": "a" });
+    const queued = await repository.commit({ "manifests/a.yaml": "b" }, { branch: "queue/main/pr-7" });
+    await repository.commit({ "manifests/a.yaml": "c" }, { branch: "old/queue/main/pr-8" });
+    const git = await source();
+    expect(await git.listBranches("queue/main/", signal())).toEqual(new Map([["queue/main/pr-7", queued]]));
+    expect(await git.listBranches("other/", signal())).toEqual(new Map());
+  });
+
   it("fetches the branch and follows it commit by commit", async () => {
     const first = await repository.commit({ "manifests/a.yaml": "a" });
     const git = await source();

@@ -453,7 +453,18 @@ export function stateStoreContract(open: () => Promise<StateStore>): void {
 
   describe("smaller records", () => {
     check("pull requests, plans and conditions are read back", async (store, repository) => {
-      const pull = { number: 7, fingerprint: "f", head: "h", base: "b", planId: "p" };
+      const pull = {
+        number: 7,
+        fingerprint: "f",
+        head: "h",
+        base: "b",
+        draft: false,
+        planId: "p",
+        conflictFiles: [],
+        returnsTo: { revision: "r", syncedAtMs: 1 },
+        touches: ["lab/shop/web/1"],
+        rivals: [8],
+      };
       await store.recordPullRequest(repository, pull, [statusEntry(repository, "comment/7", "final")]);
       expect(await store.readPullRequest(repository, 7)).toEqual(pull);
       expect(await store.readPullRequest(repository, 8)).toBeUndefined();
@@ -463,6 +474,16 @@ export function stateStoreContract(open: () => Promise<StateStore>): void {
       const condition = { atMs: 1, ok: false, code: "git-unreachable", message: "no route" };
       await store.recordCondition(repository, condition);
       expect(await store.readCondition(repository)).toEqual(condition);
+    });
+    check("a deploy log is written together with what it tells", async (store, repository) => {
+      const syncId = `${repository}-sync`;
+      expect(await store.readDeployLog(syncId)).toBeUndefined();
+      const log = { landed: [{ pullRequest: 7, commit: "c" }], told: "t", final: false };
+      await store.recordDeployLog(syncId, log, [statusEntry(repository, "comment/7", "progress")]);
+      expect(await store.readDeployLog(syncId)).toEqual(log);
+      expect(await store.listOutbox(repository, 5)).toHaveLength(1);
+      await store.recordDeployLog(syncId, { ...log, final: true }, []);
+      expect(await store.readDeployLog(syncId)).toMatchObject({ final: true });
     });
     check("a wish to sync is taken once", async (store, repository) => {
       await store.requestSync(repository);

@@ -1,3 +1,4 @@
+import type { DeployLogInput } from "../../src/report/deploy-log.ts";
 import { type PlanCommentInput, planMarker } from "../../src/report/markdown.ts";
 import type { Operation, Plan } from "../../src/plan/plan.ts";
 import { aChange, anOperation, aPlan, aProblem, aTarget } from "../support/build-plan.ts";
@@ -246,3 +247,64 @@ function rollback(): Plan {
     ],
   });
 }
+
+const second = { done: 2, total: 2, detail: "" };
+const log: DeployLogInput = {
+  marker: planMarker("edge", "fleet"),
+  instance: "edge",
+  repository: "fleet",
+  branch: "main",
+  merged: "a1b2c3d4e5f60718293a4b5c6d7e8f9012345678",
+  revision: "a1b2c3d4e5f60718293a4b5c6d7e8f9012345678",
+  verdict: undefined,
+  startedAtMs: Date.UTC(2026, 10, 22, 9, 31),
+  clusters: [],
+  operations: [],
+  version: "0.1.0",
+  limitChars: 60_000,
+};
+
+/** What the comment becomes after the merge. */
+export const deployLogs: readonly {
+  readonly name: string;
+  readonly title: string;
+  readonly about: string;
+  readonly input: DeployLogInput;
+}[] = [
+  {
+    name: "deploying",
+    title: "After the merge: under way",
+    about: "The comment becomes the log of the deployment. Clusters that stand alike are put together.",
+    input: {
+      ...log,
+      clusters: [
+        ...["store-101", "store-102", "store-103"].map((cluster) => ({ cluster, state: "synced" as const, ...second })),
+        { cluster: "store-104", state: "syncing", done: 1, total: 2, detail: "" },
+        { cluster: "store-105", state: "held", done: 0, total: 0, detail: "store-105 does not answer" },
+      ],
+    },
+  },
+  {
+    name: "deployed-with-failures",
+    title: "After the merge: one VM failed",
+    about: "The verdict of the commit, and what failed first.",
+    input: {
+      ...log,
+      verdict: {
+        state: "error",
+        description: "Failed: 1 of 4 (web-02 on store-102: out of memory)",
+        finishedAtMs: log.startedAtMs + 192_000,
+      },
+      clusters: [
+        { cluster: "store-101", state: "synced", ...second },
+        { cluster: "store-102", state: "failed", done: 1, total: 2, detail: "web-02: out of memory" },
+      ],
+      operations: [
+        { kind: "create", cluster: "store-101", virdomain: "web-01", outcome: "done" },
+        { kind: "update", cluster: "store-101", virdomain: "web-02", outcome: "done", snapshot: "5c1f" },
+        { kind: "create", cluster: "store-102", virdomain: "web-01", outcome: "done" },
+        { kind: "update", cluster: "store-102", virdomain: "web-02", outcome: "failed", message: "out of memory" },
+      ],
+    },
+  },
+];

@@ -156,6 +156,18 @@ export class World implements AsyncDisposable {
     return (await this.forge.statuses(commit)).filter((status) => status.context === context);
   }
 
+  /** One call of the forge's REST (or its simulator's control) as a person with write permission. */
+  async forgeCall(method: "GET" | "POST" | "PATCH" | "PUT", path: string, body?: object): Promise<unknown> {
+    const answer = await fetch(`${this.forgeUrl}${path}`, {
+      method,
+      headers: { authorization: "Bearer alice-token", "user-agent": "alice", "content-type": "application/json" },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    const text = await answer.text();
+    if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${text.slice(0, 300)}`);
+    return text === "" ? undefined : (JSON.parse(text) as unknown);
+  }
+
   /** Waits for the final status of a commit. */
   async final(commit: string, context = "kraken-gitops/sync", timeoutMs = 60_000): Promise<DemoStatus> {
     return waitFor(

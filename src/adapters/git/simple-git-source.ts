@@ -98,6 +98,15 @@ class SimpleGitSource implements GitSource {
     return (await this.#commands.listRemote([name], signal)).get(name);
   }
 
+  async listBranches(prefix: string, signal: AbortSignal): Promise<ReadonlyMap<string, string>> {
+    const start = `refs/heads/${prefix}`;
+    assertRefName(`${start}x`);
+    const found = await this.#commands.listRemote([`${start}*`], signal);
+    // ls-remote matches its pattern at the end of a ref's path, wherever that begins.
+    const within = [...found].filter(([ref]) => ref.startsWith(start));
+    return new Map(within.map(([ref, tip]) => [ref.slice("refs/heads/".length), tip]));
+  }
+
   async fetchBranch(signal: AbortSignal): Promise<string | undefined> {
     const before = await this.#tip(signal);
     const here = await this.#mending(signal, () => this.#fetchBranch(signal));

@@ -23,6 +23,7 @@ export function stateKeys(instance: string) {
     trees: (repository: string) => key("trees", repository),
     treeOrder: (repository: string) => key("tree-order", repository),
     pullRequest: (repository: string, number: number) => key("pull-request", repository, number),
+    deployLog: (syncId: string) => key("deploy-log", syncId),
     plan: (id: string) => key("plan", id),
     sync: (id: string) => key("sync", id),
     passes: (id: string) => key("passes", id),

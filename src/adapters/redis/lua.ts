@@ -68,7 +68,7 @@ if redis.call('EXISTS', KEYS[1]) == 0 then redis.call('SREM', KEYS[2], ARGV[1]) 
 return 1`);
 
 /** KEYS pull-request; ARGV prefix, record, time to live, entries. */
-export const writePullRequest = script(`${appendOutbox}
+export const writeAndTell = script(`${appendOutbox}
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 append(ARGV[1], cjson.decode(ARGV[4]))
 return 1`);

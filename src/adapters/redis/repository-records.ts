@@ -1,5 +1,6 @@
 import type {
   AppliedTarget,
+  DeployLog,
   HistoryEntry,
   OutboxEntry,
   PullRequestRecord,
@@ -7,7 +8,7 @@ import type {
   StateStore,
   StoredOutboxEntry,
 } from "../../ports/state-store.ts";
-import { appendEntries, observe, removeEntries, writePullRequest } from "./lua.ts";
+import { appendEntries, observe, removeEntries, writeAndTell } from "./lua.ts";
 import { type StoreClient, fromJson, mapFromJson, retentionMs, scriptEntries } from "./store-client.ts";
 
 /** A pull request nobody touches for so long is planned anew. */
@@ -23,6 +24,8 @@ type RecordsPart = Pick<
   | "findSyncedTree"
   | "readPullRequest"
   | "recordPullRequest"
+  | "readDeployLog"
+  | "recordDeployLog"
   | "savePlan"
   | "readPlan"
   | "requestSync"
@@ -34,6 +37,10 @@ type RecordsPart = Pick<
 
 /** What is remembered of a repository: its branch, history, pull requests, plans and wishes. */
 export function repositoryRecords({ keys, run, ask }: StoreClient): RecordsPart {
+  async function writeTelling(key: string, record: object, ttlMs: number, entries: readonly OutboxEntry[]) {
+    const args = [keys.prefix, JSON.stringify(record), ttlMs, JSON.stringify(scriptEntries(entries))];
+    await run(writeAndTell, [key], args);
+  }
   return {
     async readBranch(repository) {
       const fields = ["observed", "currentSync", "synced", "attempted"] as const;
@@ -66,14 +73,14 @@ export function repositoryRecords({ keys, run, ask }: StoreClient): RecordsPart 
       return text === null ? undefined : (fromJson(text) as PullRequestRecord);
     },
     async recordPullRequest(repository, record, entries) {
-      const args = [
-        keys.prefix,
-        JSON.stringify(record),
-        pullRequestRetentionMs,
-        JSON.stringify(scriptEntries(entries)),
-      ];
-      await run(writePullRequest, [keys.pullRequest(repository, record.number)], args);
+      await writeTelling(keys.pullRequest(repository, record.number), record, pullRequestRetentionMs, entries);
     },
+
+    async readDeployLog(syncId) {
+      const text = await ask((redis) => redis.get(keys.deployLog(syncId)));
+      return text === null ? undefined : (fromJson(text) as DeployLog);
+    },
+    recordDeployLog: (syncId, log, entries) => writeTelling(keys.deployLog(syncId), log, retentionMs, entries),
 
     async savePlan(id, json) {
       await ask((redis) => redis.set(keys.plan(id), json, "PX", retentionMs));

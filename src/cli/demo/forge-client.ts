@@ -27,9 +27,9 @@ export class ForgeClient {
     return ((await this.#call("POST", "/pulls", { title, head, base: "main" })) as { number: number }).number;
   }
 
-  /** Merges with a merge commit, as the button does, and answers that commit. */
-  async merge(number: number): Promise<string> {
-    return ((await this.#call("PUT", `/pulls/${number}/merge`, { merge_method: "merge" })) as { sha: string }).sha;
+  /** Merges as the button does, and answers the commit that is the branch's tip by it. */
+  async merge(number: number, style: "merge" | "squash" | "rebase" = "merge"): Promise<string> {
+    return ((await this.#call("PUT", `/pulls/${number}/merge`, { merge_method: style })) as { sha: string }).sha;
   }
 
   async comments(number: number): Promise<DemoComment[]> {

@@ -13,6 +13,7 @@ export function addControlRoutes(router: Router, context: ForgeContext): void {
   router.add("GET", "/_simulator/calls", () => ({ status: 200, body: context.calls.summary() }));
   router.add("GET", "/_simulator/statuses", (call) => statusHistory(context, call));
   router.add("GET", "/_simulator/comments/:id/edits", (call) => commentHistory(context, call));
+  router.add("POST", "/_simulator/repos/:owner/:repo/pulls/:number/ready", (call) => markReady(context, call));
   router.add("POST", "/_simulator/repos", (call) => createRepository(context, call));
 }
 
@@ -53,6 +54,21 @@ function commentHistory(context: ForgeContext, call: Call): Reply {
   if (context.store.comments.get(id) === undefined) throw notFound();
   const edits = context.store.commentEdits.group(`${id}`);
   return { status: 200, body: edits.map(({ kind, by, at, body }) => ({ kind, by, at: isoTime(at), body })) };
+}
+
+/** A draft becomes an ordinary pull request: a button on GitHub, and GraphQL only. */
+async function markReady(context: ForgeContext, call: Call): Promise<Reply> {
+  const repository = context.repositories.find(param(call, "owner"), param(call, "repo"));
+  if (repository === undefined) throw notFound();
+  await context.repositories.exclusively(repository, () => {
+    const pull = context.store.pulls
+      .group(`${repository.id}`)
+      .find(({ number }) => number === pathNumber(param(call, "number")));
+    if (pull === undefined) throw notFound();
+    context.store.pulls.replace({ ...pull, draft: false, updatedAt: Date.now() });
+    return Promise.resolve();
+  });
+  return { status: 204 };
 }
 
 async function createRepository(context: ForgeContext, call: Call): Promise<Reply> {
