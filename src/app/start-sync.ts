@@ -11,7 +11,7 @@ import { finishSyncIfDone } from "./finish-sync.ts";
 import { loadRevision } from "./load-revision.ts";
 import type { LoadedManifests } from "./manifests.ts";
 import { statusEntry, supersededEntries } from "./messages.ts";
-import { planWithCapacity } from "./plan-with-capacity.ts";
+import { planWithLosses } from "./plan-losses.ts";
 import { readClusters } from "./read-clusters.ts";
 
 /** A cluster slower than this begins held and is planned by its own pass, so that it does not delay the others. */
@@ -146,7 +146,7 @@ async function planRevision(
     approvals: await approvalsOf(engine, repository, request.revision, signal),
     offline: false,
   };
-  return planWithCapacity(engine, input, signal);
+  return planWithLosses(engine, repository, input, signal);
 }
 
 /** Newest commits that are looked through for approvals. */

@@ -421,6 +421,23 @@ describe("buildPlan", () => {
       expect(result.deletions).toMatchObject({ allowed: false, reason: expect.stringContaining("rewritten") });
     });
 
+    it("waits for a word when what would be lost was last changed by a commit nobody here knows", () => {
+      const known = "f".repeat(40);
+      const lost = (unknown: string) =>
+        plan({
+          desired: onLab(web),
+          base: onLab(web, db),
+          live: [liveVirdomain(web), liveVirdomain(db)],
+          more: { unknownRevisions: new Set([unknown]) },
+        }).deletions;
+      expect(lost(known)).toMatchObject({
+        allowed: false,
+        cause: "foreign",
+        reason: expect.stringContaining("db on lab"),
+      });
+      expect(lost("e".repeat(40)).allowed).toBe(true);
+    });
+
     it("keeps the VMs of a broken application and of files nobody can read", () => {
       const broken = plan({
         desired: desiredState([], { brokenApplications: new Set(["shop"]) }),

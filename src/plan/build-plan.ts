@@ -26,6 +26,8 @@ export interface PlanInput {
   /** What clusters have room for, by name; those that were not asked are not in it. */
   readonly capacity?: ReadonlyMap<string, ClusterCapacity>;
   readonly rewritten: boolean;
+  /** Revisions in marks that the repository does not know; only those of VMs that would lose data need to be looked for. */
+  readonly unknownRevisions?: ReadonlySet<string>;
   readonly approvals: ReadonlySet<string>;
   readonly offline: boolean;
 }
@@ -61,12 +63,21 @@ export function buildPlan(input: PlanInput): Plan {
       desired: input.desired,
       ownedBefore,
       rewritten: input.rewritten,
+      foreign: operations.filter((operation) => input.unknownRevisions?.has(markedRevision(operation, input) ?? "")),
       approvals: input.approvals,
     }),
     capacity: findings,
     offline: input.offline,
   };
   return { ...content, id: contentHash(content, 12) };
+}
+
+/** The revision that was applied last to the VM of an operation, as its mark has it (it may be abbreviated). */
+export function markedRevision(
+  { cluster, virdomainId }: Operation,
+  { live }: Pick<PlanInput, "live">,
+): string | undefined {
+  return live.get(cluster)?.state.virdomains.find(({ id }) => id === virdomainId)?.mark?.revision;
 }
 
 function countVirdomains(desired: DesiredState | undefined): number {

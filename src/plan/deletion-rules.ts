@@ -11,6 +11,8 @@ export interface DeletionInput {
   readonly ownedBefore: number;
   /** The branch was rewritten: history no longer explains what disappears. */
   readonly rewritten: boolean;
+  /** Operations on VMs that were last changed by a commit this repository does not have. */
+  readonly foreign: readonly Operation[];
   /** Ids from `Kraken-Approve:` trailers of the revision's commit. */
   readonly approvals: ReadonlySet<string>;
 }
@@ -85,6 +87,14 @@ function objectionTo(
     return {
       cause: "rewritten",
       reason: "the branch was rewritten (force push), so nothing is deleted without a person's word",
+    };
+  }
+  const [foreign] = input.foreign.filter(losesData);
+  if (foreign !== undefined) {
+    const place = `${foreign.virdomain} on ${foreign.cluster}`;
+    return {
+      cause: "foreign",
+      reason: `${place} was last changed by a commit that is not in this repository: another one under the same instance and name may answer for it`,
     };
   }
   if (losing.length <= budget) return undefined;

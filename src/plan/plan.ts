@@ -139,7 +139,7 @@ export interface DeletionVerdict {
   /** Why not, when not allowed, as a sentence. */
   readonly reason: string | undefined;
   /** The same in a word. */
-  readonly cause: "empty" | "rewritten" | "budget" | undefined;
+  readonly cause: "empty" | "rewritten" | "foreign" | "budget" | undefined;
   /** Binds an approval to exactly this set of losses: `Kraken-Approve: <approvalId>`. "" when nothing is lost. */
   readonly approvalId: string;
   readonly approved: boolean;

@@ -81,7 +81,12 @@ export function describeApproval(
   deletions: Pick<DeletionVerdict, "losing" | "budget" | "cause" | "approvalId">,
 ): string {
   const losing = plural(deletions.losing.length, "VM");
-  const why = { empty: "no VM left in git", rewritten: "branch rewritten", budget: `budget ${deletions.budget}` };
+  const why = {
+    empty: "no VM left in git",
+    rewritten: "branch rewritten",
+    foreign: "last changed by another repository",
+    budget: `budget ${deletions.budget}`,
+  };
   return `Waiting for approval: ${losing} would lose data, ${why[deletions.cause ?? "budget"]}; commit with trailer Kraken-Approve: ${deletions.approvalId}`;
 }
 

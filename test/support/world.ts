@@ -107,7 +107,13 @@ export class World implements AsyncDisposable {
 
   /** The product as `run` starts it. Disposing stops it. */
   async run(): Promise<AsyncDisposable & { readonly engine: OpenEngine }> {
-    const engine = await this.engine();
+    const product = await this.start(await this.engine());
+    this.#product = product;
+    return product;
+  }
+
+  /** Starts both roles on an engine, which is closed with them. */
+  async start(engine: OpenEngine): Promise<AsyncDisposable & { readonly engine: OpenEngine }> {
     this.#engines.delete(engine);
     const working = await startWorking(engine);
     const watching = startWatching(engine);
@@ -120,7 +126,6 @@ export class World implements AsyncDisposable {
       await engine[Symbol.asyncDispose]();
     };
     const product = { engine, [Symbol.asyncDispose]: stop };
-    this.#product = product;
     this.#handles.use(product);
     return product;
   }

@@ -86,6 +86,12 @@ export class MirrorReader {
     return parseCommit(object.id, object.bytes);
   }
 
+  async hasCommit(revision: string, signal: AbortSignal): Promise<boolean> {
+    if (!/^[0-9a-f]{7,64}$/.test(revision)) return false;
+    const [object] = await this.#watched(() => this.#options.catFile.contents([`${revision}^{commit}`], signal));
+    return object !== undefined;
+  }
+
   async local(args: readonly string[], doing: string, signal: AbortSignal): Promise<string> {
     return await this.#watched(() => this.#options.commands.local(args, doing, signal));
   }

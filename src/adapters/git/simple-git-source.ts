@@ -147,6 +147,10 @@ class SimpleGitSource implements GitSource {
     return this.#reader.readCommit(revision, signal);
   }
 
+  hasCommit(revision: string, signal: AbortSignal): Promise<boolean> {
+    return this.#reader.hasCommit(revision, signal);
+  }
+
   async isAncestor(ancestor: string, descendant: string, signal: AbortSignal): Promise<boolean> {
     [ancestor, descendant].forEach(assertId);
     const doing = `compare ${short(ancestor)} with ${short(descendant)}`;
