@@ -106,6 +106,7 @@ describe("while it is open", () => {
     await edit(w, pull, { state: "closed" });
     const unseen = await w.commit(app("shop", 4), "While it is closed");
     await w.tree.push("idea");
+    await w.tree.git("checkout", "-q", "main");
     const passed = await w.push({ "docs/notes.md": "words" }, "Meanwhile");
     await w.final(passed);
     expect(await w.statuses(unseen, "kraken-gitops/plan")).toEqual([]);
@@ -145,6 +146,7 @@ describe("while it is open", () => {
     await w.tree.git("checkout", "-q", "moving");
     const elsewhere = await w.commit(app("shop", 3), "For the release");
     await w.tree.push("moving");
+    await w.tree.git("checkout", "-q", "main");
     const passed = await w.push({ "docs/notes.md": "words" }, "Meanwhile");
     await w.final(passed);
     expect(await w.statuses(elsewhere, "kraken-gitops/plan")).toEqual([]);
