@@ -11,8 +11,8 @@ export interface ForgeHttpOptions extends TransportOptions {
   readonly forge: string;
   /** Addresses that answers point to (next pages, redirects) must have this origin, or the token would leave. */
   readonly apiUrl: string;
-  /** Read anew for every request, so that a rotated token is picked up. */
-  readonly token: () => Promise<string>;
+  /** Read anew for every request, so that a rotated token is picked up; told which one was `refused` with 401. */
+  readonly token: (refused?: string) => Promise<string>;
   readonly headers: Readonly<Record<string, string>>;
 }
 
@@ -71,7 +71,7 @@ export function createForgeHttp(options: ForgeHttpOptions): ForgeHttp {
     const token = await readToken(options);
     const first = await exchangeAs(token, raw, etag, signal);
     if (first.status !== 401) return { answer: first, token };
-    const renewed = await readToken(options);
+    const renewed = await readToken(options, token);
     if (renewed === token) return { answer: first, token };
     return { answer: await exchangeAs(renewed, raw, etag, signal), token: renewed };
   }
@@ -198,8 +198,8 @@ function retryDelayMs(error: unknown, attempt: number): number | undefined {
   return error.retryAfterMs > retryDelay.maxMs ? undefined : Math.max(delayMs, error.retryAfterMs);
 }
 
-async function readToken({ token, forge }: ForgeHttpOptions): Promise<string> {
-  const value = await token()
+async function readToken({ token, forge }: ForgeHttpOptions, refused?: string): Promise<string> {
+  const value = await token(refused)
     .then((text) => text.trim())
     .catch((cause: unknown) => {
       if (cause instanceof WatcherError) throw cause;

@@ -1,6 +1,7 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ApiError, notFound } from "./api-error.ts";
+import { addAppRoutes } from "./apps.ts";
 import { addCommentRoutes } from "./comments.ts";
 import { addCommitRoutes } from "./commits.ts";
 import type { ForgeContext } from "./context.ts";
@@ -36,6 +37,7 @@ export function forgeListener(context: ForgeContext, requests: Set<Promise<void>
     addStatusRoutes,
     addCommitRoutes,
     addDeploymentRoutes,
+    addAppRoutes,
     addHookRoutes,
   ])
     add(rest, context);
