@@ -35,13 +35,15 @@ export interface ForgeHttp {
   pages(url: string, signal: AbortSignal, accept?: readonly number[]): AsyncGenerator<Answer>;
   /** A write; redirects are answers when accepted, never followed. */
   send(
-    method: "POST" | "PATCH",
+    method: WriteMethod,
     url: string,
-    body: object,
+    body: object | undefined,
     signal: AbortSignal,
     accept?: readonly number[],
   ): Promise<Answer>;
 }
+
+export type WriteMethod = Exclude<RawRequest["method"], "GET">;
 
 interface CachedAnswer {
   readonly etag: string;
@@ -170,15 +172,19 @@ export function createForgeHttp(options: ForgeHttpOptions): ForgeHttp {
   }
 
   async function send(
-    method: "POST" | "PATCH",
+    method: WriteMethod,
     url: string,
-    body: object,
+    body: object | undefined,
     signal: AbortSignal,
     accept: readonly number[] = [],
   ): Promise<Answer> {
     const lane = contentHash([new URL(url).origin, await readToken(options)], 16);
     return writeLanes.run(lane, async () => {
-      const { answer, token } = await exchange({ method, url, body: JSON.stringify(body) }, undefined, signal);
+      const { answer, token } = await exchange(
+        { method, url, body: body === undefined ? undefined : JSON.stringify(body) },
+        undefined,
+        signal,
+      );
       return conclude(answer, { forge: options.forge, method, url }, token, accept);
     });
   }
