@@ -11,8 +11,8 @@ export interface ForgeHttpOptions extends TransportOptions {
   readonly forge: string;
   /** Addresses that answers point to (next pages, redirects) must have this origin, or the token would leave. */
   readonly apiUrl: string;
-  /** Read anew for every request, so that a rotated token is picked up. */
-  readonly token: () => Promise<string>;
+  /** Read anew for every request, so that a rotated token is picked up; told which one was `refused` with 401. */
+  readonly token: (refused?: string) => Promise<string>;
   readonly headers: Readonly<Record<string, string>>;
 }
 
@@ -32,16 +32,18 @@ export interface ForgeHttp {
   /** A read; `accept` names statuses besides 2xx that are answers, not errors. */
   get(url: string, signal: AbortSignal, accept?: readonly number[]): Promise<Answer>;
   /** A list, page after page as `Link: rel="next"` says. */
-  pages(url: string, signal: AbortSignal): AsyncGenerator<Answer>;
+  pages(url: string, signal: AbortSignal, accept?: readonly number[]): AsyncGenerator<Answer>;
   /** A write; redirects are answers when accepted, never followed. */
   send(
-    method: "POST" | "PATCH",
+    method: WriteMethod,
     url: string,
-    body: object,
+    body: object | undefined,
     signal: AbortSignal,
     accept?: readonly number[],
   ): Promise<Answer>;
 }
+
+export type WriteMethod = Exclude<RawRequest["method"], "GET">;
 
 interface CachedAnswer {
   readonly etag: string;
@@ -71,7 +73,7 @@ export function createForgeHttp(options: ForgeHttpOptions): ForgeHttp {
     const token = await readToken(options);
     const first = await exchangeAs(token, raw, etag, signal);
     if (first.status !== 401) return { answer: first, token };
-    const renewed = await readToken(options);
+    const renewed = await readToken(options, token);
     if (renewed === token) return { answer: first, token };
     return { answer: await exchangeAs(renewed, raw, etag, signal), token: renewed };
   }
@@ -159,10 +161,10 @@ export function createForgeHttp(options: ForgeHttpOptions): ForgeHttp {
     }
   }
 
-  async function* pages(url: string, signal: AbortSignal): AsyncGenerator<Answer> {
+  async function* pages(url: string, signal: AbortSignal, accept?: readonly number[]): AsyncGenerator<Answer> {
     let next: string | undefined = url;
     for (let page = 0; next !== undefined && page < maxPages; page += 1) {
-      const answer: Answer = await get(next, signal);
+      const answer: Answer = await get(next, signal, accept);
       yield answer;
       const following = nextPage(answer.headers["link"]);
       next = following === undefined ? undefined : sameOrigin(following, next, options);
@@ -170,15 +172,19 @@ export function createForgeHttp(options: ForgeHttpOptions): ForgeHttp {
   }
 
   async function send(
-    method: "POST" | "PATCH",
+    method: WriteMethod,
     url: string,
-    body: object,
+    body: object | undefined,
     signal: AbortSignal,
     accept: readonly number[] = [],
   ): Promise<Answer> {
     const lane = contentHash([new URL(url).origin, await readToken(options)], 16);
     return writeLanes.run(lane, async () => {
-      const { answer, token } = await exchange({ method, url, body: JSON.stringify(body) }, undefined, signal);
+      const { answer, token } = await exchange(
+        { method, url, body: body === undefined ? undefined : JSON.stringify(body) },
+        undefined,
+        signal,
+      );
       return conclude(answer, { forge: options.forge, method, url }, token, accept);
     });
   }
@@ -198,8 +204,8 @@ function retryDelayMs(error: unknown, attempt: number): number | undefined {
   return error.retryAfterMs > retryDelay.maxMs ? undefined : Math.max(delayMs, error.retryAfterMs);
 }
 
-async function readToken({ token, forge }: ForgeHttpOptions): Promise<string> {
-  const value = await token()
+async function readToken({ token, forge }: ForgeHttpOptions, refused?: string): Promise<string> {
+  const value = await token(refused)
     .then((text) => text.trim())
     .catch((cause: unknown) => {
       if (cause instanceof WatcherError) throw cause;

@@ -1,19 +1,27 @@
-import type { Forge, PullRequest } from "../../ports/forge.ts";
+import type { Forge } from "../../ports/forge.ts";
+import type { GithubApp } from "./github-app.ts";
 import { checkGithub } from "./github-check.ts";
+import { listComments, mayWrite, react } from "./github-commands.ts";
 import { createEnsureComment } from "./github-comments.ts";
+import { createEnsureDeployment } from "./github-deployments.ts";
+import { githubHeaders } from "./github-headers.ts";
 import { createOwnLogin } from "./github-login.ts";
+import { findPullRequestsOf, listOpenPullRequests } from "./github-pulls.ts";
 import { descriptionChars, ensureStatus, findStatus } from "./github-statuses.ts";
-import { createForgeHttp, type ForgeHttp } from "./forge-http.ts";
-import { createRepositoryPlace, type RepositoryPlace } from "./repository-place.ts";
-import { parseList, parsePull, type WirePull } from "./wire.ts";
+import { createForgeHttp } from "./forge-http.ts";
+import { createRepositoryPlace } from "./repository-place.ts";
 
 export interface GithubOptions {
   /** `https://api.github.com`, or `https://HOST/api/v3` of a GitHub Enterprise Server. */
   readonly apiUrl: string;
   readonly owner: string;
   readonly repository: string;
-  /** Asked for every request: personal, App installation or Actions token, sent as a bearer. */
-  readonly token: () => Promise<string>;
+  /** Asked for every request: personal, App installation or Actions token, sent as a bearer; told which one got a 401. */
+  readonly token: (refused?: string) => Promise<string>;
+  /** The App whose tokens these are, when we hold its key: it knows its name and its rights. */
+  readonly app?: Pick<GithubApp, "login" | "permissions"> | undefined;
+  /** Whether deployments will be reported, which `check` then looks at. */
+  readonly deployments?: boolean | undefined;
   readonly caFile?: string | undefined;
   readonly proxy?: string | undefined;
   /** GitHub refuses requests without one. */
@@ -21,8 +29,6 @@ export interface GithubOptions {
   /** For one request with its body; 30 s unless given. */
   readonly timeoutMs?: number;
 }
-
-const apiVersion = "2022-11-28";
 
 /** GitHub, GitHub Enterprise Server, and what speaks their REST API. docs/forges.md has permissions and behaviour. */
 export function openGithub(options: GithubOptions): Forge {
@@ -34,24 +40,31 @@ export function openGithub(options: GithubOptions): Forge {
     caFile: options.caFile,
     proxy: options.proxy,
     timeoutMs: options.timeoutMs ?? 30_000,
-    headers: {
-      accept: "application/vnd.github+json",
-      "x-github-api-version": apiVersion,
-      "user-agent": options.userAgent ?? "kraken-gitops",
-    },
+    headers: githubHeaders(options.userAgent),
   });
   const place = createRepositoryPlace(http, apiUrl, options);
-  const own = createOwnLogin(http, apiUrl);
+  const own = createOwnLogin(http, apiUrl, options.app?.login);
   return {
     kind: "github",
     // A comment may have 65,536; the rest is room for what GitHub counts differently than JavaScript.
-    limits: { commentChars: 60_000, descriptionChars, hiddenMarker: true },
+    limits: {
+      commentChars: 60_000,
+      descriptionChars,
+      hiddenMarker: true,
+      queueBranches: (baseBranch) => `gh-readonly-queue/${baseBranch}/`,
+      deployments: true,
+    },
     listOpenPullRequests: (baseBranch, signal) => listOpenPullRequests(http, place, baseBranch, signal),
     ensureCommitStatus: (revision, status, signal) => ensureStatus(http, place, revision, status, signal),
     findCommitStatus: (revision, context, signal) => findStatus(http, place, revision, context, signal),
     ensureComment: createEnsureComment(http, place, own),
+    findPullRequestsOf: (revision, signal) => findPullRequestsOf(http, place, revision, signal),
+    listComments: (sinceMs, signal) => listComments(http, place, own, sinceMs, signal),
+    react: (comment, reaction, signal) => react(place, comment, reaction, signal),
+    mayWrite: (author, signal) => mayWrite(http, place, author, signal),
+    ensureDeployment: createEnsureDeployment(http, place),
     fileUrl: (revision, file, line) => fileUrl(apiUrl, options, revision, file, line),
-    check: (signal) => checkGithub(http, place, own, signal),
+    check: (signal) => checkGithub(http, place, own, options, signal),
   };
 }
 
@@ -69,40 +82,4 @@ function fileUrl(
   const site = isApiHost ? `${api.protocol}//${api.host.slice("api.".length)}` : apiUrl.slice(0, -"/api/v3".length);
   const path = [owner, repository, "blob", revision, ...file.split("/")].map(encodeURIComponent).join("/");
   return `${site}/${path}#L${line}`;
-}
-
-/** Most recently updated first. A pull request that moves between pages while they are read is listed once. */
-async function listOpenPullRequests(
-  http: ForgeHttp,
-  place: RepositoryPlace,
-  baseBranch: string,
-  signal: AbortSignal,
-): Promise<readonly PullRequest[]> {
-  const query = `state=open&base=${encodeURIComponent(baseBranch)}&sort=updated&direction=desc&per_page=100`;
-  const pulls = new Map<number, PullRequest>();
-  for await (const page of http.pages(place.url(`/pulls?${query}`), signal)) {
-    for (const pull of parseList(page.body, parsePull)) {
-      if (pull.baseBranch === baseBranch && !pulls.has(pull.number)) pulls.set(pull.number, toPullRequest(pull));
-    }
-  }
-  return [...pulls.values()];
-}
-
-function toPullRequest(pull: WirePull): PullRequest {
-  return {
-    number: pull.number,
-    title: pull.title,
-    url: pull.url,
-    head: pull.headRevision,
-    headRef: `refs/pull/${pull.number}/head`,
-    baseBranch: pull.baseBranch,
-    draft: pull.draft,
-    // A fork that was deleted is a fork: what it held stays untrusted.
-    fork: pull.headRepository === undefined || !sameName(pull.headRepository, pull.baseRepository),
-    author: pull.author ?? "ghost",
-  };
-}
-
-function sameName(a: string, b: string | undefined): boolean {
-  return a.toLowerCase() === b?.toLowerCase();
 }

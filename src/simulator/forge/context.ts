@@ -1,4 +1,5 @@
 import type { Accounts } from "./accounts.ts";
+import type { Apps } from "./apps.ts";
 import type { Calls } from "./calls.ts";
 import type { Faults } from "./faults.ts";
 import type { Limiter } from "./limits.ts";
@@ -13,12 +14,14 @@ export interface ForgeContext {
   readonly store: Store;
   readonly repositories: Repositories;
   readonly accounts: Accounts;
+  readonly apps: Apps;
   readonly limiter: Limiter;
   readonly faults: Faults;
   readonly calls: Calls;
   readonly webhooks: Webhooks;
   readonly mergeability: Mergeability;
   readonly refresh: PullRefresh;
+  readonly maxPerPage: number;
   readonly enterpriseVersion: string | undefined;
   /** Aborted when the forge closes. */
   readonly closing: AbortSignal;

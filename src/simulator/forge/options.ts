@@ -11,11 +11,27 @@ export interface SimulatedUser {
   readonly repositories?: Readonly<Record<string, Permission>>;
   /**
    * Makes the token fine-grained: what is not listed is refused with 403, e.g. `{ statuses: "write" }`.
-   * Names as GitHub has them: contents, statuses, pull_requests, issues, administration, webhooks. Default: everything.
+   * Names as GitHub has them: contents, statuses, pull_requests, issues, deployments, administration, webhooks. Default: everything.
    */
   readonly grants?: Readonly<Record<string, "read" | "write">>;
   /** Shown as `type` of the user; default `User`. */
   readonly type?: "User" | "Bot";
+}
+
+/** A GitHub App with one installation. */
+export interface SimulatedApp {
+  readonly id: number;
+  /** It writes as `slug[bot]`. */
+  readonly slug: string;
+  /** PEM; proves its JWTs. */
+  readonly publicKey: string;
+  readonly installationId: number;
+  /** Repositories (`owner/name`) it is installed on. */
+  readonly installedOn: readonly string[];
+  /** What it was granted, as `grants` of a user. */
+  readonly permissions: Readonly<Record<string, "read" | "write">>;
+  /** How long an installation token lives, in milliseconds; default one hour. */
+  readonly tokenLifeMs?: number;
 }
 
 export interface RateLimits {
@@ -42,6 +58,8 @@ export interface ForgeSimulatorOptions {
   readonly publicUrl?: string;
   /** Default: `kraken-bot` (token `bot-token`, type Bot) and `alice` (token `alice-token`), both with write permission. */
   readonly users?: readonly SimulatedUser[];
+  /** GitHub Apps. Default: none. */
+  readonly apps?: readonly SimulatedApp[];
   /** Repositories made at the start when they are missing. */
   readonly repositories?: readonly { readonly owner: string; readonly name: string; readonly private?: boolean }[];
   /** Whether public repositories can be read without a token, over REST and git. Default false. */
@@ -50,6 +68,8 @@ export interface ForgeSimulatorOptions {
   readonly rateLimits?: RateLimits | false;
   /** Makes the forge answer as a GitHub Enterprise Server of this version (header and `/meta`). */
   readonly enterpriseVersion?: string;
+  /** Most entries of one page, whatever a client asks for; default 100 as on github.com. Small values make tests page. */
+  readonly maxPerPage?: number;
   /** How long a webhook receiver may take, in milliseconds; default 10,000 as on github.com. */
   readonly webhookTimeoutMs?: number;
 }

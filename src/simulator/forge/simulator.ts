@@ -2,6 +2,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { Accounts } from "./accounts.ts";
+import { Apps, botOf } from "./apps.ts";
 import { Calls } from "./calls.ts";
 import type { ForgeContext } from "./context.ts";
 import { Faults } from "./faults.ts";
@@ -56,16 +57,20 @@ export async function startForgeSimulator(options: ForgeSimulatorOptions): Promi
 function buildContext(options: ForgeSimulatorOptions, closing: AbortSignal, siteUrl: () => string): ForgeContext {
   const store = new Store(join(options.dataDir, "forge.jsonl"));
   const repositories = new Repositories(join(options.dataDir, "repositories"), store);
+  const apps = new Apps(options.apps ?? []);
+  const users = [...(options.users ?? DEFAULT_USERS), ...(options.apps ?? []).map((app) => botOf(app))];
   const context: ForgeContext = {
     store,
     repositories,
-    accounts: new Accounts(options.users ?? DEFAULT_USERS, options.anonymousRead ?? false),
+    accounts: new Accounts(users, options.anonymousRead ?? false, (token) => apps.userOf(token)),
+    apps,
     limiter: new Limiter(options.rateLimits ?? {}),
     faults: new Faults(),
     calls: new Calls(),
     webhooks: new Webhooks(store, options.webhookTimeoutMs ?? 10_000),
     mergeability: new Mergeability(store, repositories),
     refresh: new PullRefresh(() => context),
+    maxPerPage: options.maxPerPage ?? 100,
     enterpriseVersion: options.enterpriseVersion,
     closing,
     siteUrl,
