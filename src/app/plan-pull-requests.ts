@@ -16,17 +16,19 @@ import { statusEntry } from "./messages.ts";
 import { planWithCapacity } from "./plan-with-capacity.ts";
 import { type ClustersRead, readClusters } from "./read-clusters.ts";
 
-/** Plans every open pull request whose head, base or meaning changed since it was planned last. */
+/** Plans every open pull request whose head, base or meaning changed since it was planned last; tells of new heads. */
 export async function planPullRequests(
   engine: Engine,
   repository: Repository,
   base: string,
   signal: AbortSignal,
+  onNewHead: (pull: PullRequest) => void = () => undefined,
 ): Promise<void> {
   const { name, branch } = repository.config;
   for (const pull of await repository.forge.listOpenPullRequests(branch, signal)) {
     const known = await engine.store.readPullRequest(name, pull.number);
     if (known?.head === pull.head && known.base === base) continue;
+    if (known?.head !== pull.head) onNewHead(pull);
     try {
       await planPullRequest(engine, repository, pull, base, known, signal);
     } catch (error) {

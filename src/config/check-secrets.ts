@@ -9,9 +9,10 @@ export async function checkSecrets(config: Config): Promise<readonly string[]> {
 
 function* secretsOf(config: Config): Generator<readonly [path: string, secret: SecretReference]> {
   if (config.redis.password !== undefined) yield ["redis", config.redis.password];
-  for (const { name, auth, forge } of config.repositories) {
+  for (const { name, auth, forge, webhookSecret } of config.repositories) {
     if (auth?.kind === "token") yield [`repository ${name}`, auth.token];
     if (forge.type === "github") yield [`forge of repository ${name}`, forge.token];
+    if (webhookSecret !== undefined) yield [`webhooks of repository ${name}`, webhookSecret];
   }
   for (const { name, hypercore } of config.clusters) {
     if (hypercore !== undefined) yield [`cluster ${name}`, hypercore.password];

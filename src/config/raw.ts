@@ -19,6 +19,7 @@ export interface RawConfig {
     readonly maxAssetSize?: string | number;
     readonly cache?: { readonly maxSize?: string | number };
   };
+  readonly server?: { readonly listen: string };
   readonly workers?: { readonly concurrency?: number; readonly perCluster?: number };
   readonly log?: {
     readonly level?: "trace" | "debug" | "info" | "warn" | "error" | "silent";
@@ -42,7 +43,8 @@ export interface RawRepository {
   readonly clusters?: readonly string[];
 }
 
-export type RawForge = RawSecret<"token"> & { readonly type: "none" | "github"; readonly apiUrl?: string };
+export type RawForge = RawSecret<"token"> &
+  RawSecret<"webhookSecret"> & { readonly type: "none" | "github"; readonly apiUrl?: string };
 
 export type RawAuth = RawSecret<"token"> & {
   readonly username?: string;
