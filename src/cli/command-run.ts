@@ -6,6 +6,7 @@ import { startWatching, startWorking } from "../app/roles.ts";
 import { WatcherError } from "../lib/errors.ts";
 import { Handles } from "../lib/handles.ts";
 import { startHttpServer } from "../server/http-server.ts";
+import { serveBeside } from "../server/serve-beside.ts";
 import { type ExitCode, exitCodes } from "./exit-codes.ts";
 import { configFile, type GlobalOptions, readSettingsAloud } from "./settings.ts";
 import { untilStopped } from "./stop-signal.ts";
@@ -52,7 +53,8 @@ export async function runCommand(wanted: readonly Role[], options: GlobalOptions
   );
   if (roles.includes("work")) handles.use(await startWorking(engine));
   if (roles.includes("watch")) handles.use(startWatching(engine));
-  if (roles.includes("serve") && config.server !== undefined) handles.use(await startHttpServer(engine, config.server));
+  if (roles.includes("serve") && config.server !== undefined)
+    handles.use(await (roles.length === 1 ? startHttpServer : serveBeside)(engine, config.server));
   log.info({ roles }, "kraken-gitops is ready");
   const reason = await untilStopped();
   log.info({ signal: reason }, "stopping: operations under way may finish, a second signal ends at once");

@@ -9,6 +9,7 @@ import type { Engine } from "../../src/app/engine.ts";
 import type { RepositoryConfig } from "../../src/config/config.ts";
 import type { StateStore } from "../../src/ports/state-store.ts";
 import { type HttpServer, startHttpServer } from "../../src/server/http-server.ts";
+import { serveBeside } from "../../src/server/serve-beside.ts";
 import { maxBodyBytes } from "../../src/server/webhooks.ts";
 import { recordLog, type RecordedLog } from "../support/recorded-log.ts";
 import { startTestRedis, type TestRedis } from "../support/redis-server.ts";
@@ -103,6 +104,19 @@ describe("the http server", () => {
       message: `cannot listen on 127.0.0.1:${port}: another program has it; give another address in server.listen`,
     });
   });
+
+  it("waits for its address beside other work, and takes over", async () => {
+    const port = Number(new URL(server.url).port);
+    const beside = await serveBeside(engine(), { host: "127.0.0.1", port });
+    expect(await send()).toBe("202 accepted");
+    await server[Symbol.asyncDispose]();
+    await expect
+      .poll(() => send({ id: "later", body: "[5]" }).catch(() => "nobody"), { timeout: 15_000 })
+      .toBe("202 accepted");
+    await beside[Symbol.asyncDispose]();
+    await expect(serveBeside(engine(), { host: "192.0.2.1", port })).rejects.toMatchObject({ code: "server-failed" });
+    server = await startHttpServer(engine(), { host: "127.0.0.1", port: 0 });
+  }, 30_000);
 
   it("takes a genuine delivery once, answers pings, and passes over what nobody needs", async () => {
     const wait = store.waitForPoll("fleet", 20_000, new AbortController().signal);
