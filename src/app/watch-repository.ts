@@ -7,19 +7,11 @@ import { type LostWebhooks, watchForLostWebhooks } from "./lost-webhooks.ts";
 import { supersededEntries } from "./messages.ts";
 import { observeBranch } from "./observe-branch.ts";
 import { planPullRequests } from "./plan-pull-requests.ts";
+import { breathMs, leaseMs, untilNextPoll } from "./poll-pace.ts";
 import { startSync } from "./start-sync.ts";
 
-/** How long a repository goes unwatched after its watcher was killed. */
-const leaseMs = 10_000;
-/** The least time after a failed poll, however much somebody wants the next one. */
-const breathMs = 1_000;
-/** Poll interval from which failures are counted up: a longer one is meant for quiet times, not for trouble. */
-const longestFirstRetryMs = 15_000;
-/** A forge may tell of a change a moment before its git or its list of pull requests shows it: one more look. */
-const secondLookMs = 3_000;
 /** How long a new revision waits for the old one's operations before clusters still in motion are left to their own pass. */
 const quiesceMs = 2_000;
-const longestBackoffMs = 300_000;
 /** How long operations of a sync that nobody remembers get to notice it and stop. */
 const forgottenMs = 3_000;
 
@@ -56,7 +48,8 @@ export async function watchRepository(engine: Engine, name: string, signal: Abor
         log.warn({ err: error, failures }, "poll failed, nothing was changed");
         await recordTrouble(engine, name, error);
       }
-      const waitMs = untilNextPoll(engine, name, { failures, standsBy, wanted });
+      const pollMs = pollMsOf(engine, name);
+      const waitMs: number = untilNextPoll({ pollMs, failures, standsBy, wanted }) * (0.9 + 0.2 * engine.random());
       const breath = failures > 0 ? Math.min(breathMs, waitMs) : 0;
       if (breath > 0) await engine.clock.sleep(breath, signal).catch(() => undefined);
       // A watcher that loses its lease meanwhile tries at once to have it back, one that has lost it waits its turn.
@@ -68,6 +61,10 @@ export async function watchRepository(engine: Engine, name: string, signal: Abor
     await lost.ended();
     await tenure?.[Symbol.asyncDispose]();
   }
+}
+
+function pollMsOf(engine: Engine, name: string): number {
+  return engine.config().repositories.find((repository) => repository.name === name)?.pollMs ?? breathMs;
 }
 
 /** One process at a time watches a repository; undefined while it is another one. */
@@ -229,20 +226,4 @@ async function recordTrouble(engine: Engine, name: string, error: unknown): Prom
   await engine.store
     .recordCondition(name, { atMs: engine.clock.now(), ok: false, code, message: messageOf(error) })
     .catch(() => undefined);
-}
-
-/** The poll interval with jitter: longer after failures, short once after a poll that somebody wanted. */
-function untilNextPoll(
-  engine: Engine,
-  name: string,
-  now: { readonly failures: number; readonly standsBy: boolean; readonly wanted: boolean },
-): number {
-  const pollMs = engine.config().repositories.find((repository) => repository.name === name)?.pollMs ?? breathMs;
-  const jitter = 0.9 + 0.2 * engine.random();
-  if (now.failures > 0) {
-    const doubled = Math.min(pollMs, longestFirstRetryMs) * 2 ** Math.min(now.failures, 8);
-    return Math.min(longestBackoffMs, doubled) * jitter;
-  }
-  if (now.standsBy) return Math.min(pollMs, leaseMs) * jitter;
-  return Math.min(pollMs, now.wanted ? secondLookMs : pollMs) * jitter;
 }

@@ -46,6 +46,21 @@ export function pollWishesContract(open: () => Promise<StateStore>): void {
       expect(await one.waitForPoll(repository, longMs, never)).toBe(true);
     });
 
+    it("loses no wish, however it meets the beginning of a wait", async () => {
+      await using one = await open();
+      await using other = await open();
+      const repository = randomUUID();
+      for (let round = 0; round < 100; round += 1) {
+        const wish = new Promise((resolve) => setTimeout(resolve, round % 4)).then(() => other.hurryPoll(repository));
+        if (round % 3 === 0) await new Promise((resolve) => setTimeout(resolve, (round * 7) % 5));
+        const { wanted, ms } = await timed(one.waitForPoll(repository, longMs, never));
+        expect(wanted).toBe(true);
+        // Not by the look that a lost message falls back to.
+        expect(ms).toBeLessThan(4_000);
+        await wish;
+      }
+    });
+
     it("ends when a sync was asked for, and leaves the request for the poll", async () => {
       await using store = await open();
       const repository = randomUUID();
