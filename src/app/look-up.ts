@@ -1,5 +1,6 @@
 import type { ClusterPass, ClusterResult, SyncRecord, SyncState } from "../sync/sync-record.ts";
 import type { BranchRecord, HistoryEntry, OperationProgress, RepositoryCondition } from "../ports/state-store.ts";
+import type { WebhookCounts } from "../ports/webhook-records.ts";
 import type { Engine } from "./engine.ts";
 
 /** What a repository is doing, for `status` and the API. */
@@ -12,6 +13,7 @@ export interface RepositoryStatus {
   /** What operations under way are doing at the moment. */
   readonly progress: readonly OperationProgress[];
   readonly waitingMessages: number;
+  readonly webhooks: WebhookCounts;
 }
 
 export interface ClusterStatus {
@@ -30,15 +32,16 @@ export type CommitStanding =
 
 export async function lookUpRepository(engine: Pick<Engine, "store">, repository: string): Promise<RepositoryStatus> {
   const { store } = engine;
-  const [condition, branch, waiting] = await Promise.all([
+  const [condition, branch, waiting, webhooks] = await Promise.all([
     store.readCondition(repository),
     store.readBranch(repository),
     store.listOutbox(repository, 1_000),
+    store.readWebhooks(repository),
   ]);
   const sync = branch.currentSync === undefined ? undefined : await store.readSync(branch.currentSync);
   const clusters = sync === undefined ? [] : await lookUpClusters(engine, sync.record);
   const progress = sync?.state.kind === "running" ? await store.listProgress(sync.record.id) : [];
-  return { repository, condition, branch, sync, clusters, progress, waitingMessages: waiting.length };
+  return { repository, condition, branch, sync, clusters, progress, waitingMessages: waiting.length, webhooks };
 }
 
 /** What each cluster of a sync is doing, or how it ended there. */

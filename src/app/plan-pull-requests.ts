@@ -17,13 +17,14 @@ const maxTouches = 5_000;
 
 /**
  * Plans every open pull request whose head, base or meaning changed since it was planned last; those that touch a VM
- * of another one name each other.
+ * of another one name each other. Tells of new heads.
  */
 export async function planPullRequests(
   engine: Engine,
   repository: Repository,
   base: string,
   signal: AbortSignal,
+  onNewHead: (pull: PullRequest) => void = () => undefined,
 ): Promise<void> {
   const { name, branch } = repository.config;
   const pulls = await repository.forge.listOpenPullRequests(branch, signal);
@@ -35,6 +36,7 @@ export async function planPullRequests(
   for (const pull of pulls) {
     const known = records.get(pull.number);
     if (known?.head === pull.head && known.base === base && known.draft === pull.draft) continue;
+    if (known?.head !== pull.head) onNewHead(pull);
     try {
       records.set(pull.number, await planPullRequest(engine, repository, pull, base, records, signal));
     } catch (error) {

@@ -3,20 +3,17 @@ import type { BranchRecord } from "../ports/state-store.ts";
 import type { SyncRecord } from "../sync/sync-record.ts";
 import type { Engine, Repository } from "./engine.ts";
 import { type KeptLease, keepLease } from "./keep-lease.ts";
+import { type LostWebhooks, watchForLostWebhooks } from "./lost-webhooks.ts";
 import { supersededEntries } from "./messages.ts";
 import { observeBranch } from "./observe-branch.ts";
 import { logDeployments } from "./log-deployments.ts";
 import { createQueuePlanner } from "./plan-merge-queue.ts";
 import { planPullRequests } from "./plan-pull-requests.ts";
+import { breathMs, leaseMs, untilNextPoll } from "./poll-pace.ts";
 import { startSync } from "./start-sync.ts";
 
-/** How long a repository goes unwatched after its watcher was killed. */
-const leaseMs = 10_000;
-/** Between looks at wishes of people (`sync`) while waiting for the next poll. */
-const lookMs = 1_000;
 /** How long a new revision waits for the old one's operations before clusters still in motion are left to their own pass. */
 const quiesceMs = 2_000;
-const longestBackoffMs = 300_000;
 /** How long operations of a sync that nobody remembers get to notice it and stop. */
 const forgottenMs = 3_000;
 
@@ -26,17 +23,24 @@ const forgottenMs = 3_000;
  */
 export async function watchRepository(engine: Engine, name: string, signal: AbortSignal): Promise<void> {
   const log = engine.log.child({ repository: name });
-  const review = createReviewer(engine, name, signal);
+  const lost = watchForLostWebhooks(engine, name, signal);
+  const review = createReviewer(engine, name, lost, signal);
   let tenure: KeptLease | undefined;
+  let inOffice = signal;
   let failures = 0;
   let standsBy = false;
+  let wanted = false;
   try {
     while (!signal.aborted) {
       try {
-        tenure = tenure?.lost.aborted === false ? tenure : await takeOffice(engine, name);
+        if (tenure === undefined || tenure.lost.aborted) {
+          inOffice = signal;
+          tenure = await takeOffice(engine, name);
+          if (tenure !== undefined) inOffice = AbortSignal.any([signal, tenure.lost]);
+        }
         if (tenure !== undefined) {
-          await poll(engine, name, AbortSignal.any([signal, tenure.lost]));
-          review.begin();
+          await lost.around(() => poll(engine, name, inOffice));
+          review.begin(wanted);
         } else if (!standsBy) log.info({}, "another process watches this repository, standing by");
         standsBy = tenure === undefined;
         failures = 0;
@@ -46,12 +50,23 @@ export async function watchRepository(engine: Engine, name: string, signal: Abor
         log.warn({ err: error, failures }, "poll failed, nothing was changed");
         await recordTrouble(engine, name, error);
       }
-      await waitForNextPoll(engine, name, failures, signal);
+      const pollMs = pollMsOf(engine, name);
+      const waitMs: number = untilNextPoll({ pollMs, failures, standsBy, wanted }) * (0.9 + 0.2 * engine.random());
+      const breath = failures > 0 ? Math.min(breathMs, waitMs) : 0;
+      if (breath > 0) await engine.clock.sleep(breath, signal).catch(() => undefined);
+      // A watcher that loses its lease meanwhile tries at once to have it back, one that has lost it waits its turn.
+      const until = inOffice.aborted ? signal : inOffice;
+      wanted = (await engine.store.waitForPoll(name, waitMs - breath, until)) || (failures > 0 && wanted);
     }
   } finally {
     await review.ended();
+    await lost.ended();
     await tenure?.[Symbol.asyncDispose]();
   }
+}
+
+function pollMsOf(engine: Engine, name: string): number {
+  return engine.config().repositories.find((repository) => repository.name === name)?.pollMs ?? breathMs;
 }
 
 /** One process at a time watches a repository; undefined while it is another one. */
@@ -62,26 +77,40 @@ async function takeOffice(engine: Engine, name: string): Promise<KeptLease | und
 
 /**
  * Plans pull requests beside the polling, one pass at a time: a cluster that is slow to read delays comments, never
- * the next poll of the branch.
+ * the next poll of the branch. What somebody wants looked at during a pass is looked at by another one right after it.
  */
-function createReviewer(engine: Engine, name: string, signal: AbortSignal): { begin(): void; ended(): Promise<void> } {
+function createReviewer(
+  engine: Engine,
+  name: string,
+  lost: LostWebhooks,
+  signal: AbortSignal,
+): { begin(wanted: boolean): void; ended(): Promise<void> } {
   const planQueue = createQueuePlanner(engine, name);
   let running: Promise<void> | undefined;
+  let again = false;
   async function pass(): Promise<void> {
     try {
       const repository = await engine.repository(name);
       const tip = (await engine.store.readBranch(name)).observed;
-      if (tip !== undefined) await planPullRequests(engine, repository, tip, signal);
-      if (tip !== undefined) await planQueue(tip, signal);
+      if (tip === undefined) return;
+      await planPullRequests(engine, repository, tip, signal, ({ number, head }) => lost.foundHead(number, head));
+      await planQueue(tip, signal);
       await logDeployments(engine, repository, signal);
     } catch (error) {
       if (!signal.aborted)
         engine.log.warn({ err: error, repository: name }, "pull requests cannot be looked at now, will be tried again");
     }
   }
+  async function passes(): Promise<void> {
+    do {
+      again = false;
+      await pass();
+    } while (again && !signal.aborted);
+  }
   return {
-    begin() {
-      running ??= pass().finally(() => {
+    begin(wanted) {
+      again ||= wanted;
+      running ??= passes().finally(() => {
         running = undefined;
       });
     },
@@ -202,16 +231,4 @@ async function recordTrouble(engine: Engine, name: string, error: unknown): Prom
   await engine.store
     .recordCondition(name, { atMs: engine.clock.now(), ok: false, code, message: messageOf(error) })
     .catch(() => undefined);
-}
-
-/** The poll interval with jitter, longer after failures, shorter when a person asked for a sync. */
-async function waitForNextPoll(engine: Engine, name: string, failures: number, signal: AbortSignal): Promise<void> {
-  const pollMs = engine.config().repositories.find((repository) => repository.name === name)?.pollMs ?? lookMs;
-  const backoffMs = failures === 0 ? pollMs : Math.min(longestBackoffMs, pollMs * 2 ** Math.min(failures, 8));
-  const until = engine.clock.now() + backoffMs * (0.9 + 0.2 * engine.random());
-  while (!signal.aborted && engine.clock.now() < until) {
-    await engine.clock.sleep(Math.min(lookMs, Math.max(0, until - engine.clock.now())), signal).catch(() => undefined);
-    if (signal.aborted) return;
-    if (failures === 0 && (await engine.store.hasSyncRequest(name).catch(() => false))) return;
-  }
 }

@@ -35,6 +35,7 @@ function describe(status: RepositoryStatus, nowMs: number): string {
     `  synced     ${short(branch.synced)}`,
     `  sync       ${describeSync(sync, nowMs)}`,
     ...(status.waitingMessages > 0 ? [`  outbox     ${status.waitingMessages} messages wait for the forge`] : []),
+    ...describeWebhooks(status.webhooks, nowMs),
   ];
   if (status.clusters.length === 0) return lines.join("\n");
   const columns = [
@@ -54,6 +55,14 @@ function describe(status: RepositoryStatus, nowMs: number): string {
   );
   const doing = progress.length === 0 ? [] : ["", "Now:", ...progress.sort()];
   return [...lines, "", renderStatusTable(columns, rows), ...doing].join("\n");
+}
+
+/** Nothing where there never was one. */
+function describeWebhooks(webhooks: RepositoryStatus["webhooks"], nowMs: number): string[] {
+  const { received, ignored, missed, lastAtMs } = webhooks;
+  if (received + ignored + missed === 0) return [];
+  const last = lastAtMs === undefined ? "" : `, the last one ${relativeTime(lastAtMs, nowMs)}`;
+  return [`  webhooks   ${received} received${last}; ${ignored} ignored, ${missed} missed`];
 }
 
 function describeSync(sync: RepositoryStatus["sync"], nowMs: number): string {

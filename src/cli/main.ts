@@ -91,9 +91,10 @@ function addRunning(program: Command, settle: Settle): void {
         settle(await (await import("./command-run.ts")).runCommand(roles, globals(command))),
       );
   };
-  add("run", ["watch", "work"], "watch repositories and carry out operations, in one process");
-  add("watch", ["watch"], "only watch: poll git, plan pull requests, start syncs");
+  add("run", ["watch", "work", "serve"], "watch repositories and carry out operations, in one process");
+  add("watch", ["watch", "serve"], "only watch: poll git, plan pull requests, start syncs");
   add("work", ["work"], "only work: carry out operations and deliver statuses; run as many as you like on one Redis");
+  add("serve", ["serve"], "only serve HTTP: take webhooks for the watcher on the same Redis, answer health checks");
 }
 
 function addReviewing(program: Command, settle: Settle): void {

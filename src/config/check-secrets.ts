@@ -9,11 +9,11 @@ export async function checkSecrets(config: Config): Promise<readonly string[]> {
 
 function* secretsOf(config: Config): Generator<readonly [path: string, secret: SecretReference]> {
   if (config.redis.password !== undefined) yield ["redis", config.redis.password];
-  for (const { name, auth, forge } of config.repositories) {
+  for (const { name, auth, forge, webhookSecret } of config.repositories) {
     if (auth?.kind === "token") yield [`repository ${name}`, auth.token];
-    if (forge.type !== "github") continue;
-    const secret = forge.token ?? forge.app?.privateKey;
+    const secret = forge.type === "none" ? undefined : (forge.token ?? forge.app?.privateKey);
     if (secret !== undefined) yield [`forge of repository ${name}`, secret];
+    if (webhookSecret !== undefined) yield [`webhooks of repository ${name}`, webhookSecret];
   }
   for (const { name, hypercore } of config.clusters) {
     if (hypercore !== undefined) yield [`cluster ${name}`, hypercore.password];

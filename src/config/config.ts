@@ -11,6 +11,8 @@ export interface Config {
   readonly repositories: readonly RepositoryConfig[];
   readonly clusters: readonly ClusterConfig[];
   readonly assets: AssetsConfig;
+  /** Undefined: no HTTP server. */
+  readonly server?: ServerConfig | undefined;
   readonly workers: { readonly concurrency: number; readonly perCluster: number };
   readonly log: { readonly level: LogLevel; readonly format: "auto" | "json" | "pretty" };
 }
@@ -22,6 +24,12 @@ export interface RedisConfig {
   readonly url: string | undefined;
   readonly password: SecretReference | undefined;
   readonly caFile: string | undefined;
+}
+
+export interface ServerConfig {
+  readonly host: string;
+  /** 0 for any that is free. */
+  readonly port: number;
 }
 
 /** Where a secret is, never the secret. `read` loads it anew each time, so that rotated files are picked up. */
@@ -43,6 +51,8 @@ export interface RepositoryConfig {
   readonly caFile: string | undefined;
   readonly proxy: string | undefined;
   readonly forge: ForgeConfig;
+  /** What webhooks of this repository are known by (`forge.webhookSecretFile`); undefined: none are taken. */
+  readonly webhookSecret?: SecretReference | undefined;
   /** Names of the default clusters. */
   readonly clusters: readonly string[];
 }

@@ -19,6 +19,7 @@ export interface RawConfig {
     readonly maxAssetSize?: string | number;
     readonly cache?: { readonly maxSize?: string | number };
   };
+  readonly server?: { readonly listen: string };
   readonly workers?: { readonly concurrency?: number; readonly perCluster?: number };
   readonly log?: {
     readonly level?: "trace" | "debug" | "info" | "warn" | "error" | "silent";
@@ -42,12 +43,13 @@ export interface RawRepository {
   readonly clusters?: readonly string[];
 }
 
-export type RawForge = RawSecret<"token"> & {
-  readonly type: "none" | "github";
-  readonly apiUrl?: string;
-  readonly app?: { readonly id: string | number; readonly privateKeyFile: string; readonly installationId?: number };
-  readonly deployments?: boolean;
-};
+export type RawForge = RawSecret<"token"> &
+  RawSecret<"webhookSecret"> & {
+    readonly type: "none" | "github";
+    readonly apiUrl?: string;
+    readonly app?: { readonly id: string | number; readonly privateKeyFile: string; readonly installationId?: number };
+    readonly deployments?: boolean;
+  };
 
 export type RawAuth = RawSecret<"token"> & {
   readonly username?: string;

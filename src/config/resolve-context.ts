@@ -43,7 +43,7 @@ export class ResolveContext {
   /** One of `<kind>File` and `<kind>Env`; none is a problem where `required`. */
   secret(
     raw: Readonly<Record<string, unknown>>,
-    kind: "token" | "password",
+    kind: "token" | "password" | "webhookSecret",
     at: ConfigPath,
     required: boolean,
   ): SecretReference | undefined {

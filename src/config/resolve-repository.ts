@@ -24,6 +24,7 @@ export function resolveRepository(raw: RawRepository, at: ConfigPath, context: R
     caFile,
     proxy,
     forge,
+    webhookSecret: context.secret(raw.forge ?? {}, "webhookSecret", [...at, "forge"], false),
     clusters: raw.clusters ?? [],
   };
 }

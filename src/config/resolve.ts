@@ -1,4 +1,4 @@
-import type { AssetsConfig, Config, RedisConfig } from "./config.ts";
+import type { AssetsConfig, Config, RedisConfig, ServerConfig } from "./config.ts";
 import type { RawConfig } from "./raw.ts";
 import { resolveCluster } from "./resolve-cluster.ts";
 import type { ResolveContext } from "./resolve-context.ts";
@@ -32,9 +32,26 @@ export function resolveConfig(raw: RawConfig, context: ResolveContext): Config {
     repositories: raw.repositories.map((entry, index) => resolveRepository(entry, ["repositories", index], context)),
     clusters: raw.clusters.map((entry, index) => resolveCluster(entry, ["clusters", index], context)),
     assets: resolveAssets(raw.assets ?? {}, clusters, context),
+    server: resolveServer(raw, context),
     workers: { concurrency: raw.workers?.concurrency ?? 16, perCluster: raw.workers?.perCluster ?? 4 },
     log: { level: raw.log?.level ?? "info", format: raw.log?.format ?? "auto" },
   };
+}
+
+function resolveServer(raw: RawConfig, context: ResolveContext): ServerConfig | undefined {
+  if (raw.server === undefined) {
+    for (const [index, { forge }] of raw.repositories.entries())
+      if (forge?.webhookSecretFile !== undefined || forge?.webhookSecretEnv !== undefined)
+        context.warning(
+          ["repositories", index, "forge"],
+          "a webhook secret, but no server.listen: nobody takes webhooks",
+        );
+    return undefined;
+  }
+  const [, host, port] = /^(\[[0-9a-fA-F:.]+\]|[^\s:/[\]]+):(\d{1,5})$/.exec(raw.server.listen) ?? [];
+  if (host === undefined || Number(port) > 65_535)
+    context.problem(["server", "listen"], "must be an address and a port, e.g. 127.0.0.1:8080 or [::1]:8080");
+  return { host: (host ?? "").replace(/^\[|\]$/g, ""), port: Number(port) };
 }
 
 function resolveRedis(raw: NonNullable<RawConfig["redis"]>, context: ResolveContext): RedisConfig {

@@ -43,6 +43,7 @@ export const errorCatalogue = {
   "shutdown-timeout": "terminal",
   "redis-unavailable": "transient",
   "redis-missing": "terminal",
+  "server-failed": "terminal",
   "lease-lost": "transient",
   stopped: "wait",
 } as const satisfies Record<string, Retry>;

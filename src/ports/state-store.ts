@@ -7,12 +7,13 @@ import type {
   SyncVerdict,
 } from "../sync/sync-record.ts";
 import type { CommitStatus } from "./forge.ts";
+import type { WebhookRecords } from "./webhook-records.ts";
 
 /**
  * Durable state of an instance. Everything but history and approvals can be rebuilt from git and the clusters.
  * Calls fail with `redis-unavailable` when the store is away. Methods marked *atomic* happen whole or not at all.
  */
-export interface StateStore extends AsyncDisposable {
+export interface StateStore extends WebhookRecords, AsyncDisposable {
   /** Takes a named lease, or answers undefined while somebody else holds it. Leases end by themselves after `ttlMs`. */
   acquireLease(name: string, ttlMs: number): Promise<Lease | undefined>;
 
@@ -122,8 +123,11 @@ export interface StateStore extends AsyncDisposable {
 
   /** A webhook said that something changed: the next poll should come now. Wakes `waitForPoll` in every process. */
   hurryPoll(repository: string): Promise<void>;
-  /** Ends when a poll is wanted (hurried, or a sync was asked for), after `timeoutMs`, or when `signal` aborts, without an error. */
-  waitForPoll(repository: string, timeoutMs: number, signal: AbortSignal): Promise<void>;
+  /**
+   * Ends with true when a poll is wanted (hurried, or a sync was asked for) since the last wait of this process ended so,
+   * with false after `timeoutMs` or when `signal` aborts. A store that does not answer is waited out; never an error.
+   */
+  waitForPoll(repository: string, timeoutMs: number, signal: AbortSignal): Promise<boolean>;
 
   /** A wish, of a person (`sync`) or for drift: the next poll of the repository plans everything anew. Answers whether there was one. */
   requestSync(repository: string): Promise<void>;

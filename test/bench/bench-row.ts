@@ -4,7 +4,7 @@ export interface Measurement {
   readonly what: string;
   readonly value: number;
   /** `x` is a ratio of two times, `%` a share. */
-  readonly unit: "ms" | "s" | "MB" | "calls" | "%" | "x";
+  readonly unit: "ms" | "s" | "MB" | "calls" | "chars" | "%" | "x";
   /** The bound it is held to; undefined for a number that only explains another. */
   readonly aim: number | undefined;
   /** Which bound: of a cost the most it may be (the default), of a yield the least. */

@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { mkdir, readdir, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterEach, describe, expect, it } from "vitest";
@@ -128,6 +128,50 @@ describe("watch and work", () => {
     expect(await Promise.all([watch.ended, work.ended])).toEqual([0, 0]);
   }, 60_000);
 });
+
+describe("serve", () => {
+  it("takes webhooks for a watcher in another process, and says what it lacks", async () => {
+    const l = await open();
+    const without = await l.run("serve");
+    expect(without).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/serve needs server.listen.*config-invalid/),
+    });
+
+    await writeFile(join(l.folder, "webhook-secret"), "known-to-both\n");
+    await l.configure(["lab"], { server: { listen: "127.0.0.1:0" } });
+    const text = await readFile(l.configFile, "utf8");
+    await writeFile(
+      l.configFile,
+      text
+        .replace("poll: 1s", "poll: 1h")
+        .replace("tokenFile: forge-token", "$&\n      webhookSecretFile: webhook-secret"),
+    );
+    const watch = l.start("watch");
+    const work = l.start("work");
+    await Promise.all([watch.says(ready), work.says(ready)]);
+    const serve = l.start("serve");
+    await serve.says(ready);
+    const url = /"url":"([^"]+)","msg":"http server listens"/.exec(serve.stdout())?.[1] ?? "";
+    const commit = await l.world.push(shop(1), "Add the shop");
+    const headers = { authorization: "Bearer known-to-both" };
+    const answer = await fetch(`${url}/webhooks/generic/fleet`, { method: "POST", headers });
+    expect(answer.status).toBe(202);
+    expect(await l.world.final(commit)).toMatchObject({ state: "success" });
+    expect((await l.run("status")).stdout).toMatch(/webhooks {3}1 received, the last one .*; 0 ignored, 0 missed/);
+    const taken = await l.run("serve", "--config", await takenConfig(l, url));
+    expect(taken).toMatchObject({ code: 1, stderr: expect.stringMatching(/another program has it.*server-failed/) });
+    for (const each of [watch, work, serve]) each.child.kill("SIGTERM");
+    expect(await Promise.all([watch.ended, work.ended, serve.ended])).toEqual([0, 0, 0]);
+  }, 60_000);
+});
+
+/** The same configuration with an address that somebody has. */
+async function takenConfig(l: CliLab, url: string): Promise<string> {
+  const file = join(l.folder, "taken.yaml");
+  await writeFile(file, (await readFile(l.configFile, "utf8")).replace("127.0.0.1:0", new URL(url).host));
+  return file;
+}
 
 describe("looking at a set-up", () => {
   it("checks, shows and examines a good one", async () => {

@@ -3,6 +3,7 @@ import { openRedis } from "../../src/adapters/redis/connection.ts";
 import { openStateStore } from "../../src/adapters/redis/state-store.ts";
 import type { StateStore } from "../../src/ports/state-store.ts";
 import { type TestRedis, silentLog, startTestRedis } from "../support/redis-server.ts";
+import { pollWishesContract } from "./poll-wishes.contract.ts";
 import { emptyPass, stateStoreContract, syncRecord } from "./state-store.contract.ts";
 
 let server: TestRedis;
@@ -17,6 +18,18 @@ async function open(instance = "contract"): Promise<StateStore> {
 
 describe("redis state store", () => {
   stateStoreContract(open);
+  pollWishesContract(open);
+
+  it("hears a wish after Redis was away, and waits it out without an error", async () => {
+    await using store = await open();
+    await using other = await open();
+    const never = new AbortController().signal;
+    const wait = store.waitForPoll("away", 30_000, never);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    await server.restart();
+    await other.hurryPoll("away");
+    expect(await wait).toBe(true);
+  }, 40_000);
 
   it("keeps everything over a restart of Redis, and goes on by itself", async () => {
     await using store = await open();

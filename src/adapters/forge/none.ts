@@ -10,7 +10,13 @@ export function openNoForge(options: { readonly log: ForgeLog }): Forge {
   const { log } = options;
   return {
     kind: "none",
-    limits: { commentChars: 60_000, descriptionChars: 255, hiddenMarker: true, queueBranches: undefined, deployments: false },
+    limits: {
+      commentChars: 60_000,
+      descriptionChars: 255,
+      hiddenMarker: true,
+      queueBranches: undefined,
+      deployments: false,
+    },
     listOpenPullRequests: () => Promise.resolve([]),
     findCommitStatus: () => Promise.resolve(undefined),
     ensureCommitStatus(revision, { context, state, description, targetUrl }, signal) {

@@ -40,5 +40,11 @@ export function stateKeys(instance: string) {
     outboxRepositories: key("outbox-repositories"),
     syncRequests: key("sync-requests"),
     conditions: key("conditions"),
+    /** How often a poll was hurried, by repository. */
+    hurries: key("hurries"),
+    /** The channel that tells of it. */
+    hurryChannel: key("hurry"),
+    webhooks: (repository: string) => key("webhooks", repository),
+    deliveries: (repository: string) => key("deliveries", repository),
   };
 }

@@ -7,7 +7,7 @@ export interface Script {
   readonly sha: string;
 }
 
-function script(text: string): Script {
+export function script(text: string): Script {
   return { text, sha: createHash("sha1").update(text).digest("hex") };
 }
 
@@ -27,7 +27,7 @@ export async function runScript(
 }
 
 /** Time by Redis' own clock in milliseconds, so that processes with different clocks agree on what has expired. */
-const now = `
+export const now = `
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 `;

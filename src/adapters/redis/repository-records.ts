@@ -28,7 +28,6 @@ type RecordsPart = Pick<
   | "recordDeployLog"
   | "savePlan"
   | "readPlan"
-  | "requestSync"
   | "hasSyncRequest"
   | "takeSyncRequest"
   | "recordCondition"
@@ -89,9 +88,6 @@ export function repositoryRecords({ keys, run, ask }: StoreClient): RecordsPart 
       return (await ask((redis) => redis.get(keys.plan(id)))) ?? undefined;
     },
 
-    async requestSync(repository) {
-      await ask((redis) => redis.sadd(keys.syncRequests, repository));
-    },
     hasSyncRequest: async (repository) => (await ask((redis) => redis.sismember(keys.syncRequests, repository))) === 1,
     takeSyncRequest: async (repository) => (await ask((redis) => redis.srem(keys.syncRequests, repository))) === 1,
 

@@ -3,9 +3,11 @@ import type { RedisConnection } from "./connection.ts";
 import { stateKeys } from "./keys.ts";
 import { leases } from "./lease.ts";
 import { operationGate } from "./operation-gate.ts";
+import { pollWishes } from "./poll-wishes.ts";
 import { outbox, repositoryRecords } from "./repository-records.ts";
 import { storeClient } from "./store-client.ts";
 import { syncs } from "./syncs.ts";
+import { webhookRecords } from "./webhook-records.ts";
 
 /**
  * The state store in Redis. Whatever must happen whole is one Lua script (see lua.ts). Throws `redis-unavailable` at
@@ -27,14 +29,20 @@ export async function openStateStore(options: {
     redis.disconnect();
     throw error;
   }
+  const wishes = pollWishes(client, connection);
   return {
     ...leases(client),
     ...repositoryRecords(client),
     ...syncs(client),
     ...operationGate(client),
     ...outbox(client),
+    ...wishes.store,
+    ...webhookRecords(client),
     ping,
-    [Symbol.asyncDispose]: () => closeClient(redis),
+    async [Symbol.asyncDispose]() {
+      wishes[Symbol.dispose]();
+      await closeClient(redis);
+    },
   };
 }
 
