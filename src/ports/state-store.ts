@@ -1,3 +1,4 @@
+import type { GivenApproval } from "../plan/given-approval.ts";
 import type {
   ClusterPass,
   ClusterResult,
@@ -108,6 +109,9 @@ export interface StateStore extends AsyncDisposable {
   /** Comments up to which commands were answered, in milliseconds since 1970; undefined before the first time. */
   readCommentCursor(repository: string): Promise<number | undefined>;
   recordCommentCursor(repository: string, atMs: number): Promise<void>;
+  /** Commands that were answered, by a key of the caller's, so that none is answered twice; the newest are remembered. */
+  recordAnswered(repository: string, key: string, atMs: number): Promise<void>;
+  listAnswered(repository: string): Promise<ReadonlySet<string>>;
 
   /** Pauses by people. One for each scope; a new one replaces the old. Those whose time is over are left out. */
   setPause(pause: Pause): Promise<void>;
@@ -215,6 +219,8 @@ export interface HistoryEntry {
   /** Every commit that got this verdict: the revision and those it superseded. */
   readonly commits: readonly string[];
   readonly returnsTo: string | undefined;
+  /** Who approved what was lost. */
+  readonly approval?: GivenApproval;
   readonly applications: readonly string[];
   readonly operations: readonly {
     readonly kind: string;
@@ -235,6 +241,10 @@ export interface PullRequestRecord {
   readonly head: string;
   readonly base: string;
   readonly planId: string | undefined;
+  /** When that plan was made. */
+  readonly plannedAtMs?: number;
+  /** Head of a fork that somebody with write access asked to be planned in full. */
+  readonly trustedHead?: string;
 }
 
 /** A person's word that exactly these losses may happen. */
@@ -268,7 +278,7 @@ export interface Pause {
 /** Something to tell the forge. Entries of one `key` are delivered in order, older ones give way to newer ones. */
 export interface OutboxEntry {
   readonly repository: string;
-  /** `status/<sha>/<context>` or `comment/<number>`. */
+  /** `status/<sha>/<context>`, `comment/<number>` or `answer/<number>/<what is answered>`. */
   readonly key: string;
   /**
    * `first` and `final` are always delivered; `latest` gives way to anything newer of its key; `progress` does too and

@@ -1,4 +1,5 @@
 import type { StateStore } from "../../ports/state-store.ts";
+import { commentRecords } from "./comment-records.ts";
 import type { RedisConnection } from "./connection.ts";
 import { stateKeys } from "./keys.ts";
 import { leases } from "./lease.ts";
@@ -33,6 +34,7 @@ export async function openStateStore(options: {
     ...syncs(client),
     ...operationGate(client),
     ...outbox(client),
+    ...commentRecords(client),
     ping,
     [Symbol.asyncDispose]: () => closeClient(redis),
   };
