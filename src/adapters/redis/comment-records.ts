@@ -18,13 +18,13 @@ export function commentRecords({ keys, ask }: StoreClient): CommentPart {
         redis
           .multi()
           .zadd(key, "NX", String(approval.atMs), canonical(approval))
-          .zremrangebyrank(key, 0, -remembered - 1)
-          .pexpire(key, retentionMs)
+          .zremrangebyrank(key, "0", String(-remembered - 1))
+          .pexpire(key, String(retentionMs))
           .exec(),
       );
     },
     async listApprovals(repository) {
-      const texts = await ask((redis) => redis.zrange(keys.approvals(repository), 0, -1, "REV"));
+      const texts = await ask((redis) => redis.zrange(keys.approvals(repository), "0", "-1", "REV"));
       return texts.map((text) => fromJson(text) as Approval);
     },
     async readCommentCursor(repository) {
@@ -40,13 +40,13 @@ export function commentRecords({ keys, ask }: StoreClient): CommentPart {
         redis
           .multi()
           .zadd(name, String(atMs), key)
-          .zremrangebyrank(name, 0, -remembered - 1)
-          .pexpire(name, retentionMs)
+          .zremrangebyrank(name, "0", String(-remembered - 1))
+          .pexpire(name, String(retentionMs))
           .exec(),
       );
     },
     async listAnswered(repository) {
-      return new Set(await ask((redis) => redis.zrange(keys.answered(repository), 0, -1)));
+      return new Set(await ask((redis) => redis.zrange(keys.answered(repository), "0", "-1")));
     },
   };
 }
