@@ -2,6 +2,7 @@ import { contentHash } from "../lib/canonical-json.ts";
 import type { DesiredState } from "../fleet/desired-state.ts";
 import type { PlanInput } from "../plan/build-plan.ts";
 import type { LiveState } from "../plan/live-state.ts";
+import type { GivenApproval } from "../plan/given-approval.ts";
 import type { HeldCluster, Plan } from "../plan/plan.ts";
 import { planMarker, renderPlanComment } from "../report/markdown.ts";
 import { describePlan } from "../report/status-text.ts";
@@ -9,6 +10,7 @@ import { assumeApplied } from "../plan/assume-applied.ts";
 import { targetsOn } from "../plan/cluster-index.ts";
 import type { PullRequest } from "../ports/forge.ts";
 import type { OutboxEntry, PullRequestRecord } from "../ports/state-store.ts";
+import { approvalsByComment, listStanding, toGiven } from "./approvals.ts";
 import type { Engine, Repository } from "./engine.ts";
 import { loadRevision } from "./load-revision.ts";
 import type { LoadedManifests } from "./manifests.ts";
@@ -59,7 +61,8 @@ async function planPullRequest(
   const preview = await previewMerge(engine, repository, base, pull.head, signal);
   const affected =
     preview.merged === undefined ? new Set<string>() : affectedTargets(before.desired, preview.merged.desired);
-  const fingerprint = fingerprintOf(pull, before, preview, affected);
+  const trusted = pull.fork && known?.trustedHead === pull.head;
+  const fingerprint = fingerprintOf(pull, trusted, before, preview, affected);
   const unchanged = known?.fingerprint === fingerprint;
   if (unchanged) {
     await engine.store.recordPullRequest(name, { ...known, base }, []);
@@ -70,7 +73,17 @@ async function planPullRequest(
     await engine.store.appendOutbox([statusEntry(place, pull.head, "first", "pending", "Planning", pull.url)]);
     await engine.queue.addDelivery({ schemaVersion: 1, repository: name }, `pull-${pull.number}-${pull.head}`);
   }
-  const plan = await planMerge(engine, repository, pull, base, before, preview, affected, signal);
+  const approvals = await approvalsByComment(engine, name);
+  const inFull = (!pull.fork || trusted) && preview.merged !== undefined;
+  const plan = await planMerge(
+    engine,
+    repository,
+    { head: pull.head, base, inFull, approvals: new Set(approvals.keys()) },
+    before,
+    preview,
+    affected,
+    signal,
+  );
   await engine.store.savePlan(plan.id, JSON.stringify(plan));
   const returnsTo =
     preview.merged?.treeId === undefined ? undefined : await engine.store.findSyncedTree(name, preview.merged.treeId);
@@ -87,6 +100,8 @@ async function planPullRequest(
     nowMs: engine.clock.now(),
     version: engine.version,
     conflictFiles: preview.conflictFiles,
+    approval: plan.deletions.approved ? approvals.get(plan.deletions.approvalId) : undefined,
+    lapsedApproval: await findLapsed(engine, name, pull, plan),
     linkToFile: (file, line) => repository.forge.fileUrl(pull.head, file, line),
     fullPlan: `kraken-gitops plan --repository ${name} --revision ${pull.head.slice(0, 12)}`,
     limitChars: Math.min(60_000, repository.forge.limits.commentChars),
@@ -112,7 +127,15 @@ async function planPullRequest(
   ];
   await engine.store.recordPullRequest(
     name,
-    { number: pull.number, fingerprint, head: pull.head, base, planId: plan.id },
+    {
+      number: pull.number,
+      fingerprint,
+      head: pull.head,
+      base,
+      planId: plan.id,
+      plannedAtMs: engine.clock.now(),
+      ...(trusted ? { trustedHead: pull.head } : {}),
+    },
     entries,
   );
   engine.log.info(
@@ -127,6 +150,18 @@ async function planPullRequest(
     "pull request planned",
   );
   await engine.queue.addDelivery({ schemaVersion: 1, repository: name }, `plan-${pull.number}-${fingerprint}`);
+}
+
+/** The newest approval of this pull request, where something is lost that it was not given for. */
+async function findLapsed(
+  engine: Engine,
+  repository: string,
+  pull: PullRequest,
+  { deletions, offline }: Plan,
+): Promise<GivenApproval | undefined> {
+  if (deletions.losing.length === 0 || deletions.approved || offline) return undefined;
+  const [newest] = await listStanding(engine, repository, pull.number);
+  return newest === undefined ? undefined : toGiven(newest);
 }
 
 async function previewMerge(
@@ -152,6 +187,7 @@ function affectedTargets(before: DesiredState, after: DesiredState): Set<string>
 /** Everything the comment rests on in git; a base that moves elsewhere leaves it as it is. */
 function fingerprintOf(
   pull: PullRequest,
+  trusted: boolean,
   before: LoadedManifests,
   preview: MergePreview,
   affected: ReadonlySet<string>,
@@ -160,28 +196,34 @@ function fingerprintOf(
   const hashes = [...affected]
     .sort()
     .map((key) => [key, before.desired.targets.get(key)?.hash, after?.targets.get(key)?.hash]);
-  return contentHash([pull.head, pull.fork, pull.draft, hashes, after?.problems, preview.conflictFiles], 24);
+  return contentHash([pull.head, pull.fork, trusted, pull.draft, hashes, after?.problems, preview.conflictFiles], 24);
+}
+
+interface MergeRequest {
+  readonly head: string;
+  readonly base: string;
+  /** Clusters are asked; else git is compared with git. */
+  readonly inFull: boolean;
+  readonly approvals: ReadonlySet<string>;
 }
 
 async function planMerge(
   engine: Engine,
   repository: Repository,
-  pull: PullRequest,
-  base: string,
+  { head, base, inFull, approvals }: MergeRequest,
   before: LoadedManifests,
   preview: MergePreview,
   affected: ReadonlySet<string>,
   signal: AbortSignal,
 ): Promise<Plan> {
   const clusters = [...new Set([...affected].map((key) => key.slice(0, key.indexOf("/"))))].sort();
-  const offline = pull.fork || preview.merged === undefined;
-  const read = offline
-    ? assumeBaseApplied(engine, before.desired, clusters, base)
-    : await readClusters(engine, clusters, signal);
+  const read = inFull
+    ? await readClusters(engine, clusters, signal)
+    : assumeBaseApplied(engine, before.desired, clusters, base);
   const branch = await engine.store.readBranch(repository.config.name);
   const input: PlanInput = {
     instance: engine.config().instance,
-    revision: pull.head,
+    revision: head,
     baseRevision: base,
     desired: preview.merged?.desired ?? before.desired,
     base: before.desired,
@@ -197,8 +239,8 @@ async function planMerge(
       branch.observed !== undefined &&
       branch.observed !== base &&
       !(await repository.git.isAncestor(branch.observed, base, signal)),
-    approvals: new Set(),
-    offline,
+    approvals,
+    offline: !inFull,
   };
   return planWithCapacity(engine, input, signal);
 }

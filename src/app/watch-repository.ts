@@ -2,6 +2,7 @@ import { messageOf, WatcherError } from "../lib/errors.ts";
 import type { BranchRecord } from "../ports/state-store.ts";
 import type { SyncRecord } from "../sync/sync-record.ts";
 import type { Engine, Repository } from "./engine.ts";
+import { answerCommands } from "./answer-commands.ts";
 import { type KeptLease, keepLease } from "./keep-lease.ts";
 import { supersededEntries } from "./messages.ts";
 import { observeBranch } from "./observe-branch.ts";
@@ -67,6 +68,7 @@ function createReviewer(engine: Engine, name: string, signal: AbortSignal): { be
   async function pass(): Promise<void> {
     try {
       const tip = (await engine.store.readBranch(name)).observed;
+      await answerCommands(engine, await engine.repository(name), signal);
       if (tip !== undefined) await planPullRequests(engine, await engine.repository(name), tip, signal);
     } catch (error) {
       if (!signal.aborted)

@@ -10,6 +10,7 @@ import { WorkTree } from "../../src/cli/demo/work-tree.ts";
 import type { ClusterConfig, Config, SecretReference } from "../../src/config/config.ts";
 import { Handles } from "../../src/lib/handles.ts";
 import type { Log } from "../../src/ports/log.ts";
+import { DEFAULT_USERS } from "../../src/simulator/forge/options.ts";
 import { startForgeSimulator } from "../../src/simulator/forge/simulator.ts";
 import { type HypercoreSimulatorOptions, startHypercoreSimulator } from "../../src/simulator/hypercore/simulator.ts";
 import { HypercoreContract, uncheckedHeader } from "./hypercore-contract.ts";
@@ -72,6 +73,7 @@ export class World implements AsyncDisposable {
     const forge = await startForgeSimulator({
       dataDir: join(folder, "forge"),
       repositories: [{ owner: "acme", name: "fleet" }],
+      users: [...DEFAULT_USERS, { login: "mallory", token: "mallory-token", permission: "read" }],
     });
     handles.use({ [Symbol.asyncDispose]: () => forge.close() });
     const clusterUrls = new Map<string, string>();
