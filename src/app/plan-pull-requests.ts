@@ -1,13 +1,9 @@
 import { contentHash } from "../lib/canonical-json.ts";
 import type { DesiredState } from "../fleet/desired-state.ts";
-import type { PlanInput } from "../plan/build-plan.ts";
-import type { LiveState } from "../plan/live-state.ts";
 import type { GivenApproval } from "../plan/given-approval.ts";
-import type { HeldCluster, Plan } from "../plan/plan.ts";
+import type { Plan } from "../plan/plan.ts";
 import { planMarker, renderPlanComment } from "../report/markdown.ts";
 import { describePlan } from "../report/status-text.ts";
-import { assumeApplied } from "../plan/assume-applied.ts";
-import { targetsOn } from "../plan/cluster-index.ts";
 import type { PullRequest } from "../ports/forge.ts";
 import type { OutboxEntry, PullRequestRecord } from "../ports/state-store.ts";
 import { approvalsByComment, listStanding, toGiven } from "./approvals.ts";
@@ -15,8 +11,7 @@ import type { Engine, Repository } from "./engine.ts";
 import { loadRevision } from "./load-revision.ts";
 import type { LoadedManifests } from "./manifests.ts";
 import { statusEntry } from "./messages.ts";
-import { planWithCapacity } from "./plan-with-capacity.ts";
-import { type ClustersRead, readClusters } from "./read-clusters.ts";
+import { type MergePreview, planMerge } from "./plan-merge.ts";
 
 /** Plans every open pull request whose head, base or meaning changed since it was planned last. */
 export async function planPullRequests(
@@ -39,12 +34,6 @@ export async function planPullRequests(
       );
     }
   }
-}
-
-/** What a merge would give: the tree to plan, or the files that stand in its way. */
-interface MergePreview {
-  readonly merged: LoadedManifests | undefined;
-  readonly conflictFiles: readonly string[];
 }
 
 async function planPullRequest(
@@ -197,76 +186,6 @@ function fingerprintOf(
     .sort()
     .map((key) => [key, before.desired.targets.get(key)?.hash, after?.targets.get(key)?.hash]);
   return contentHash([pull.head, pull.fork, trusted, pull.draft, hashes, after?.problems, preview.conflictFiles], 24);
-}
-
-interface MergeRequest {
-  readonly head: string;
-  readonly base: string;
-  /** Clusters are asked; else git is compared with git. */
-  readonly inFull: boolean;
-  readonly approvals: ReadonlySet<string>;
-}
-
-async function planMerge(
-  engine: Engine,
-  repository: Repository,
-  { head, base, inFull, approvals }: MergeRequest,
-  before: LoadedManifests,
-  preview: MergePreview,
-  affected: ReadonlySet<string>,
-  signal: AbortSignal,
-): Promise<Plan> {
-  const clusters = [...new Set([...affected].map((key) => key.slice(0, key.indexOf("/"))))].sort();
-  const read = inFull
-    ? await readClusters(engine, clusters, signal)
-    : assumeBaseApplied(engine, before.desired, clusters, base);
-  const branch = await engine.store.readBranch(repository.config.name);
-  const input: PlanInput = {
-    instance: engine.config().instance,
-    revision: head,
-    baseRevision: base,
-    desired: preview.merged?.desired ?? before.desired,
-    base: before.desired,
-    live: read.live,
-    held: read.held,
-    traitsOfHeld: new Map(
-      read.held.map(({ cluster }: HeldCluster) => [cluster, engine.traits(driverOf(engine, cluster))]),
-    ),
-    enforced: new Set(),
-    scope: affected,
-    upkeep: false,
-    rewritten:
-      branch.observed !== undefined &&
-      branch.observed !== base &&
-      !(await repository.git.isAncestor(branch.observed, base, signal)),
-    approvals,
-    offline: !inFull,
-  };
-  return planWithCapacity(engine, input, signal);
-}
-
-/** Git against git: clusters are taken to be as the base asks, and nothing of theirs is shown. */
-function assumeBaseApplied(
-  engine: Engine,
-  before: DesiredState,
-  clusters: readonly string[],
-  base: string,
-): ClustersRead {
-  const { instance } = engine.config();
-  const live = new Map(
-    clusters.map((cluster) => {
-      const virdomains = targetsOn(before, cluster).flatMap((target) =>
-        target.virdomains.map((virdomain) => assumeApplied(virdomain, instance, base)),
-      );
-      const state: LiveState = { cluster, virdomains };
-      return [cluster, { state, traits: engine.traits(driverOf(engine, cluster)) }] as const;
-    }),
-  );
-  return { live, held: [] };
-}
-
-function driverOf(engine: Engine, cluster: string): "hypercore" | "libvirt" {
-  return engine.config().clusters.find((candidate) => candidate.name === cluster)?.driver ?? "hypercore";
 }
 
 /** A plan that cannot be carried out as it stands fails its check; alarms alone do not: the reviewer decides. */

@@ -16,7 +16,8 @@ const shop = (names: readonly string[]): Record<string, string> => ({
 });
 
 async function call(w: World, login: string, method: "GET" | "POST", path: string, body?: object): Promise<unknown> {
-  const answer = await fetch(`${w.config.repositories[0]?.forge.apiUrl}/repos/${path}`, {
+  const forge = w.config.repositories[0]?.forge;
+  const answer = await fetch(`${forge?.type === "github" ? forge.apiUrl : ""}/repos/${path}`, {
     method,
     headers: { authorization: `Bearer ${login}-token`, "user-agent": "test" },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
