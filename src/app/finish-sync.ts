@@ -111,6 +111,7 @@ function toHistory(
     verdict,
     commits: record.commits,
     returnsTo: record.returnsTo?.revision,
+    ...(record.approval === undefined ? {} : { approval: record.approval }),
     applications: [...new Set(Object.keys(record.targets).map((key) => key.slice(key.indexOf("/") + 1)))].sort(),
     operations,
   };

@@ -1,4 +1,5 @@
 import { describePlan } from "../report/status-text.ts";
+import { approvalsByComment } from "./approvals.ts";
 import type { Engine, Repository } from "./engine.ts";
 import { loadRevision } from "./load-revision.ts";
 import { statusEntry } from "./messages.ts";
@@ -42,7 +43,9 @@ async function planQueued(
   const merged = await loadRevision(engine, repository, head, signal);
   const affected = affectedTargets(before.desired, merged.desired);
   const preview = { merged, conflictFiles: [] };
-  const plan = await planMerge(engine, repository, { head, base, untrusted: false, before, preview, affected }, signal);
+  const approvals = new Set((await approvalsByComment(engine, name)).keys());
+  const candidate = { head, base, untrusted: false, approvals, before, preview, affected };
+  const plan = await planMerge(engine, repository, candidate, signal);
   const place = { repository: name, prefix: engine.config().statusPrefix, context: "plan" as const };
   const status = statusEntry(place, head, "final", planState(plan, []), describePlan(plan), { branch });
   await engine.store.appendOutbox([status]);

@@ -43,6 +43,8 @@ export interface MergeCandidate {
   readonly base: string;
   /** Where the change comes from is not to be trusted: git is compared with git, and no cluster is asked. */
   readonly untrusted: boolean;
+  /** Ids of approvals that hold. */
+  readonly approvals: ReadonlySet<string>;
   readonly before: LoadedManifests;
   readonly preview: MergePreview;
   readonly affected: ReadonlySet<string>;
@@ -52,7 +54,7 @@ export interface MergeCandidate {
 export async function planMerge(
   engine: Engine,
   repository: Repository,
-  { head, base, untrusted, before, preview, affected }: MergeCandidate,
+  { head, base, untrusted, approvals, before, preview, affected }: MergeCandidate,
   signal: AbortSignal,
 ): Promise<Plan> {
   const clusters = [...new Set([...affected].map((key) => key.slice(0, key.indexOf("/"))))].sort();
@@ -79,7 +81,7 @@ export async function planMerge(
       branch.observed !== undefined &&
       branch.observed !== base &&
       !(await repository.git.isAncestor(branch.observed, base, signal)),
-    approvals: new Set(),
+    approvals,
     offline,
   };
   return planWithLosses(engine, repository, input, signal);

@@ -1,11 +1,13 @@
 import { contentHash } from "../lib/canonical-json.ts";
 import { identityKey } from "../fleet/desired-state.ts";
+import type { GivenApproval } from "../plan/given-approval.ts";
 import type { Plan } from "../plan/plan.ts";
 import { planMarker, renderPlanComment } from "../report/markdown.ts";
 import { describePlan } from "../report/status-text.ts";
 import { findRivals } from "../sync/rivals.ts";
 import type { PullRequest } from "../ports/forge.ts";
 import type { OutboxEntry, PullRequestRecord } from "../ports/state-store.ts";
+import { approvalsByComment, listStanding, toGiven } from "./approvals.ts";
 import type { Engine, Repository } from "./engine.ts";
 import { loadRevision } from "./load-revision.ts";
 import type { LoadedManifests } from "./manifests.ts";
@@ -65,7 +67,8 @@ async function planPullRequest(
   const preview = await previewMerge(engine, repository, base, pull.head, signal);
   const affected =
     preview.merged === undefined ? new Set<string>() : affectedTargets(before.desired, preview.merged.desired);
-  const fingerprint = fingerprintOf(pull, before, preview, affected);
+  const trusted = pull.fork && known?.trustedHead === pull.head;
+  const fingerprint = fingerprintOf(pull, trusted, before, preview, affected);
   if (known?.fingerprint === fingerprint) {
     const moved = { ...known, base };
     await engine.store.recordPullRequest(name, moved, []);
@@ -77,17 +80,20 @@ async function planPullRequest(
     await engine.store.appendOutbox([first]);
     await engine.queue.addDelivery({ schemaVersion: 1, repository: name }, `pull-${pull.number}-${pull.head}`);
   }
-  const candidate = { head: pull.head, base, untrusted: pull.fork, before, preview, affected };
+  const approvals = new Set((await approvalsByComment(engine, name)).keys());
+  const untrusted = pull.fork && !trusted;
+  const candidate = { head: pull.head, base, untrusted, approvals, before, preview, affected };
   const plan = await planMerge(engine, repository, candidate, signal);
   await engine.store.savePlan(plan.id, JSON.stringify(plan));
-  const record = await toRecord(engine, repository, pull, base, fingerprint, plan, before, preview, records);
+  const planned = await toRecord(engine, repository, pull, base, fingerprint, plan, before, preview, records);
+  const record = { ...planned, ...(trusted ? { trustedHead: pull.head } : {}) };
   const conflicts = record.conflictFiles;
   const description =
     conflicts.length > 0
       ? `Cannot be planned: conflicts with ${pull.baseBranch} in ${conflicts.join(", ")}`
       : describePlan(plan);
   const entries: OutboxEntry[] = [
-    renderEntry(engine, repository, pull, record, plan),
+    await renderEntry(engine, repository, pull, record, plan),
     statusEntry(place, pull.head, "final", planState(plan, conflicts), description, {
       url: pull.url,
       branch: pull.headBranch,
@@ -131,6 +137,7 @@ async function toRecord(
     base,
     draft: pull.draft,
     planId: plan.id,
+    plannedAtMs: engine.clock.now(),
     conflictFiles: preview.conflictFiles,
     returnsTo,
     touches: [...new Set(touches)].sort().slice(0, maxTouches),
@@ -155,20 +162,21 @@ async function nameNewRivals(
     const text = record.planId === undefined ? undefined : await engine.store.readPlan(record.planId);
     if (text === undefined) continue;
     const next = { ...record, rivals };
-    const entry = renderEntry(engine, repository, pull, next, JSON.parse(text) as Plan);
+    const entry = await renderEntry(engine, repository, pull, next, JSON.parse(text) as Plan);
     await engine.store.recordPullRequest(name, next, [entry]);
     await engine.queue.addDelivery({ schemaVersion: 1, repository: name }, `rivals-${pull.number}-${rivals.join("-")}`);
   }
 }
 
-function renderEntry(
+async function renderEntry(
   engine: Engine,
   repository: Repository,
   pull: PullRequest,
   record: PullRequestRecord,
   plan: Plan,
-): OutboxEntry {
+): Promise<OutboxEntry> {
   const { name } = repository.config;
+  const approvals = await approvalsByComment(engine, name);
   const { instance } = engine.config();
   const markdown = renderPlanComment({
     plan,
@@ -181,6 +189,8 @@ function renderEntry(
     pullRequest: { number: pull.number, fork: pull.fork, draft: pull.draft },
     returnsTo: record.returnsTo,
     rivals: record.rivals,
+    approval: plan.deletions.approved ? approvals.get(plan.deletions.approvalId) : undefined,
+    lapsedApproval: await findLapsed(engine, name, pull, plan),
     nowMs: engine.clock.now(),
     version: engine.version,
     conflictFiles: record.conflictFiles,
@@ -191,9 +201,22 @@ function renderEntry(
   return commentEntry(name, pull.number, "latest", planMarker(instance, name), markdown);
 }
 
+/** The newest approval of this pull request, where something is lost that it was not given for. */
+async function findLapsed(
+  engine: Engine,
+  repository: string,
+  pull: PullRequest,
+  { deletions, offline }: Plan,
+): Promise<GivenApproval | undefined> {
+  if (deletions.losing.length === 0 || deletions.approved || offline) return undefined;
+  const [newest] = await listStanding(engine, repository, pull.number);
+  return newest === undefined ? undefined : toGiven(newest);
+}
+
 /** Everything the comment rests on in git; a base that moves elsewhere leaves it as it is. */
 function fingerprintOf(
   pull: PullRequest,
+  trusted: boolean,
   before: LoadedManifests,
   preview: MergePreview,
   affected: ReadonlySet<string>,
@@ -202,5 +225,5 @@ function fingerprintOf(
   const hashes = [...affected]
     .sort()
     .map((key) => [key, before.desired.targets.get(key)?.hash, after?.targets.get(key)?.hash]);
-  return contentHash([pull.head, pull.fork, pull.draft, hashes, after?.problems, preview.conflictFiles], 24);
+  return contentHash([pull.head, pull.fork, trusted, pull.draft, hashes, after?.problems, preview.conflictFiles], 24);
 }

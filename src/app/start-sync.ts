@@ -1,11 +1,11 @@
 import { WatcherError } from "../lib/errors.ts";
 import type { PlanInput } from "../plan/build-plan.ts";
-import { readApprovals } from "../plan/deletion-rules.ts";
 import type { Plan } from "../plan/plan.ts";
 import { describeHeld, describeProgress } from "../report/status-text.ts";
 import { isPermitted } from "../sync/cluster-pass.ts";
 import type { ClusterPass, SyncRecord } from "../sync/sync-record.ts";
 import { type AppliedTarget, type BranchRecord, inMotion } from "../ports/state-store.ts";
+import { type Approvals, listApprovals } from "./approvals.ts";
 import type { Engine, Repository } from "./engine.ts";
 import { finishSyncIfDone } from "./finish-sync.ts";
 import { loadRevision } from "./load-revision.ts";
@@ -40,15 +40,20 @@ export async function startSync(
   const base = await loadBase(engine, repository, request.branch.synced, signal);
   const applied = await engine.store.readApplied(name);
   const scope = request.everything || applied.size === 0 ? undefined : scopeOf(loaded, applied);
+  const approvals = await listApprovals(engine, repository, request.revision, signal);
   const plan = await planRevision(
     engine,
     repository,
     request,
-    { loaded, base, scope, enforced: enforcedOf(loaded, applied) },
+    { loaded, base, scope, enforced: enforcedOf(loaded, applied), approvals },
     signal,
   );
   await engine.store.savePlan(plan.id, JSON.stringify(plan));
-  const record = await toRecord(engine, repository, request, loaded, plan, scope, applied, signal);
+  const approval = plan.deletions.approved ? approvals.get(plan.deletions.approvalId) : undefined;
+  const record = {
+    ...(await toRecord(engine, repository, request, loaded, plan, scope, applied, signal)),
+    ...(approval === undefined ? {} : { approval }),
+  };
   const passes = record.clusters.map((cluster) => firstPass(cluster, plan, record, engine.clock.now()));
   const place = { repository: name, prefix: engine.config().statusPrefix, context: "sync" as const };
   const first = statusEntry(place, record.revision, "first", "pending", pendingText(plan, passes));
@@ -114,6 +119,7 @@ interface Inputs {
   readonly base: LoadedManifests | undefined;
   readonly scope: ReadonlySet<string> | undefined;
   readonly enforced: ReadonlySet<string>;
+  readonly approvals: Approvals;
 }
 
 async function planRevision(
@@ -143,30 +149,10 @@ async function planRevision(
     enforced: inputs.enforced,
     scope: inputs.scope,
     rewritten: request.rewritten,
-    approvals: await approvalsOf(engine, repository, request.revision, signal),
+    approvals: new Set(inputs.approvals.keys()),
     offline: false,
   };
   return planWithLosses(engine, repository, input, signal);
-}
-
-/** Newest commits that are looked through for approvals. */
-const maxApprovalCommits = 50;
-
-/** Approvals stand in the commits that are being synced; a merge commit seldom repeats the trailers of what it merges. */
-async function approvalsOf(
-  engine: Engine,
-  repository: Repository,
-  revision: string,
-  signal: AbortSignal,
-): Promise<Set<string>> {
-  const unsettled = await engine.store.listUnsettledCommits(repository.config.name);
-  const commits = new Set([revision, ...unsettled.slice(-maxApprovalCommits)]);
-  const approvals = new Set<string>();
-  for (const commit of commits) {
-    const { message } = await repository.git.readCommit(commit, signal);
-    for (const approval of readApprovals(message)) approvals.add(approval);
-  }
-  return approvals;
 }
 
 function driverOf(engine: Engine, cluster: string): "hypercore" | "libvirt" {

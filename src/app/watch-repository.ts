@@ -2,6 +2,7 @@ import { messageOf, WatcherError } from "../lib/errors.ts";
 import type { BranchRecord } from "../ports/state-store.ts";
 import type { SyncRecord } from "../sync/sync-record.ts";
 import type { Engine, Repository } from "./engine.ts";
+import { answerCommands } from "./answer-commands.ts";
 import { type KeptLease, keepLease } from "./keep-lease.ts";
 import { type LostWebhooks, watchForLostWebhooks } from "./lost-webhooks.ts";
 import { supersededEntries } from "./messages.ts";
@@ -91,6 +92,7 @@ function createReviewer(
   async function pass(): Promise<void> {
     try {
       const repository = await engine.repository(name);
+      await answerCommands(engine, repository, signal);
       const tip = (await engine.store.readBranch(name)).observed;
       if (tip === undefined) return;
       await planPullRequests(engine, repository, tip, signal, ({ number, head }) => lost.foundHead(number, head));

@@ -1,4 +1,5 @@
 import { lookUpRepository, type RepositoryStatus } from "../app/look-up.ts";
+import type { GivenApproval } from "../plan/given-approval.ts";
 import { relativeTime, shortRevision } from "../report/format.ts";
 import { renderStatusTable } from "../report/table.ts";
 import { type ExitCode, exitCodes } from "./exit-codes.ts";
@@ -34,6 +35,7 @@ function describe(status: RepositoryStatus, nowMs: number): string {
     `  observed   ${short(branch.observed)}`,
     `  synced     ${short(branch.synced)}`,
     `  sync       ${describeSync(sync, nowMs)}`,
+    ...describeApproval(sync?.record.approval, nowMs),
     ...(status.waitingMessages > 0 ? [`  outbox     ${status.waitingMessages} messages wait for the forge`] : []),
     ...describeWebhooks(status.webhooks, nowMs),
   ];
@@ -72,6 +74,11 @@ function describeSync(sync: RepositoryStatus["sync"], nowMs: number): string {
   if (state.kind === "running") return `${what} is being synced, begun ${relativeTime(record.startedAtMs, nowMs)}`;
   if (state.kind === "superseded") return `${what} was superseded by ${short(state.by)}`;
   return `${what} ${state.verdict.state}, ${relativeTime(state.atMs, nowMs)}: ${state.verdict.description}`;
+}
+
+function describeApproval(approval: GivenApproval | undefined, nowMs: number): readonly string[] {
+  if (approval === undefined) return [];
+  return [`  approved   losses by ${approval.by} in ${approval.place} (${relativeTime(approval.atMs, nowMs)})`];
 }
 
 function short(revision: string | undefined): string {

@@ -1,3 +1,4 @@
+import type { GivenApproval } from "../plan/given-approval.ts";
 import type {
   ClusterPass,
   ClusterResult,
@@ -114,6 +115,9 @@ export interface StateStore extends WebhookRecords, AsyncDisposable {
   /** Comments up to which commands were answered, in milliseconds since 1970; undefined before the first time. */
   readCommentCursor(repository: string): Promise<number | undefined>;
   recordCommentCursor(repository: string, atMs: number): Promise<void>;
+  /** Commands that were answered, by a key of the caller's, so that none is answered twice; the newest are remembered. */
+  recordAnswered(repository: string, key: string, atMs: number): Promise<void>;
+  listAnswered(repository: string): Promise<ReadonlySet<string>>;
 
   /** Pauses by people. One for each scope; a new one replaces the old. Those whose time is over are left out. */
   setPause(pause: Pause): Promise<void>;
@@ -224,6 +228,8 @@ export interface HistoryEntry {
   /** Every commit that got this verdict: the revision and those it superseded. */
   readonly commits: readonly string[];
   readonly returnsTo: string | undefined;
+  /** Who approved what was lost. */
+  readonly approval?: GivenApproval;
   readonly applications: readonly string[];
   readonly operations: readonly {
     readonly kind: string;
@@ -252,6 +258,10 @@ export interface PullRequestRecord {
   /** VMs its merge would change (`cluster/identity`), sorted, and the open pull requests that would change one of them too. */
   readonly touches: readonly string[];
   readonly rivals: readonly number[];
+  /** When that plan was made. */
+  readonly plannedAtMs?: number;
+  /** Head of a fork that somebody with write access asked to be planned in full. */
+  readonly trustedHead?: string;
 }
 
 /** What merged pull requests were told of the sync that carries them out. */
@@ -295,7 +305,7 @@ export interface Pause {
 /** Something to tell the forge. Entries of one `key` are delivered in order, older ones give way to newer ones. */
 export interface OutboxEntry {
   readonly repository: string;
-  /** `status/<sha>/<context>` or `comment/<number>`. */
+  /** `status/<sha>/<context>`, `comment/<number>` or `answer/<number>/<what is answered>`. */
   readonly key: string;
   /**
    * `first` and `final` are always delivered; `latest` gives way to anything newer of its key; `progress` does too and

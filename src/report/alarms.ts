@@ -1,8 +1,9 @@
 import { formatBytes } from "../manifest/quantity.ts";
+import type { GivenApproval } from "../plan/given-approval.ts";
 import type { Change, Operation, Plan } from "../plan/plan.ts";
 import { emptySection, fitBullets, type Section } from "./cut.ts";
 import { code, details, htmlText, sentence } from "./escape.ts";
-import { plural } from "./format.ts";
+import { formatTime, plural } from "./format.ts";
 import { groupBy, groupOperations } from "./group.ts";
 import { clusterList, diskList } from "./names.ts";
 import { changesOf, listNotices, noticeSubject, reboots } from "./summary.ts";
@@ -18,11 +19,11 @@ interface Alarm {
 const openItems = 8;
 
 /** The alarms of a plan, worst first, in at most `budget` characters. */
-export function renderAlarms(plan: Plan, budget: number): Section {
+export function renderAlarms(plan: Plan, budget: number, words: ApprovalWords = {}): Section {
   let left = budget;
   let omitted = 0;
   const texts: string[] = [];
-  for (const alarm of listAlarms(plan)) {
+  for (const alarm of listAlarms(plan, words)) {
     const section = renderAlarm(alarm, left);
     texts.push(section.text);
     omitted += section.omitted;
@@ -36,9 +37,9 @@ export function hasAlarms(plan: Plan): boolean {
   return listAlarms(plan).some((alarm) => alarm.level === "CAUTION" || alarm.level === "WARNING");
 }
 
-function listAlarms(plan: Plan): readonly Alarm[] {
+function listAlarms(plan: Plan, words: ApprovalWords = {}): readonly Alarm[] {
   return [
-    ...deletionRules(plan),
+    ...deletionRules(plan, words),
     ...deletes(plan),
     ...replacements(plan),
     ...dataLoss(plan),
@@ -50,13 +51,21 @@ function listAlarms(plan: Plan): readonly Alarm[] {
   ];
 }
 
-function deletionRules({ deletions }: Plan): readonly Alarm[] {
+/** Who approved the losses of this plan; or those of an earlier one, which no longer holds. */
+export interface ApprovalWords {
+  readonly approval?: GivenApproval | undefined;
+  readonly lapsedApproval?: GivenApproval | undefined;
+}
+
+function deletionRules({ deletions, offline }: Plan, { approval, lapsedApproval }: ApprovalWords): readonly Alarm[] {
   if (deletions.losing.length === 0) return [];
   const losing = plural(deletions.losing.length, "VM");
   if (deletions.approved) {
-    return [{ level: "IMPORTANT", title: `The loss of data on ${losing} is approved`, items: [] }];
+    return [{ level: "IMPORTANT", title: `The loss of data on ${losing} is approved`, items: approvedBy(approval) }];
   }
-  if (deletions.allowed) return [];
+  const lapsed = noLongerHolds(lapsedApproval);
+  if (deletions.allowed)
+    return lapsed.length === 0 ? [] : [{ level: "NOTE", title: "An earlier approval no longer holds", items: lapsed }];
   const reason = deletions.reason ?? `${losing} would lose data, the budget is ${deletions.budget}`;
   return [
     {
@@ -64,10 +73,29 @@ function deletionRules({ deletions }: Plan): readonly Alarm[] {
       title: "Nothing will be deleted without an approval",
       items: [
         sentence(reason),
-        `To approve exactly these losses, add this trailer to the message of the merge commit: ${code(`Kraken-Approve: ${deletions.approvalId}`)}`,
+        ...lapsed,
+        offline
+          ? `What exactly would be lost is known once this is planned with the clusters: somebody with write access comments ${code("/kraken plan")}`
+          : `To approve exactly these losses, somebody with write access comments ${code(`/kraken approve ${deletions.approvalId}`)}, or the message of the merge commit gets the trailer ${code(`Kraken-Approve: ${deletions.approvalId}`)}`,
       ],
     },
   ];
+}
+
+function approvedBy(approval: GivenApproval | undefined): readonly string[] {
+  return approval === undefined ? [] : [`By ${code(approval.by)} on ${formatTime(approval.atMs)}${planOf(approval)}`];
+}
+
+function noLongerHolds(approval: GivenApproval | undefined): readonly string[] {
+  if (approval === undefined) return [];
+  const when = `on ${formatTime(approval.atMs)}`;
+  return [
+    `The approval${planOf(approval)} by ${code(approval.by)} ${when} no longer holds: what would be lost is not what it was then`,
+  ];
+}
+
+function planOf({ planId }: GivenApproval): string {
+  return planId === undefined ? "" : ` of plan ${code(planId.slice(0, 12))}`;
 }
 
 function deletes(plan: Plan): readonly Alarm[] {

@@ -1,3 +1,4 @@
+import type { GivenApproval } from "../plan/given-approval.ts";
 import { formatDuration, joinNames, plural, relativeTime, shortRevision } from "./format.ts";
 import { renderStatusTable } from "./table.ts";
 
@@ -10,6 +11,7 @@ export interface HistoryLine {
   readonly finishedAtMs: number;
   readonly verdict: { readonly state: string; readonly description: string };
   readonly returnsTo: string | undefined;
+  readonly approval?: GivenApproval;
   readonly applications: readonly string[];
   readonly operations: readonly {
     readonly cluster: string;
@@ -22,10 +24,10 @@ export interface HistoryLine {
 const maxSubject = 48;
 const maxSnapshots = 20;
 
-/** The syncs of a repository as a table, in the order given; below it the snapshots they took. */
+/** The syncs of a repository as a table, in the order given; below it who approved losses, and the snapshots they took. */
 export function renderHistory(entries: readonly HistoryLine[], nowMs: number): string {
   if (entries.length === 0) return "No syncs yet.";
-  return [renderSyncs(entries, nowMs), ...renderSnapshots(entries)].join("\n\n");
+  return [renderSyncs(entries, nowMs), ...renderApprovals(entries, nowMs), ...renderSnapshots(entries)].join("\n\n");
 }
 
 function renderSyncs(entries: readonly HistoryLine[], nowMs: number): string {
@@ -57,6 +59,18 @@ function renderSyncs(entries: readonly HistoryLine[], nowMs: number): string {
 function describeOutcomes(operations: HistoryLine["operations"]): string {
   const failed = operations.filter(({ outcome }) => outcome === "failed").length;
   return failed === 0 ? String(operations.length) : `${operations.length} (${plural(failed, "failed", "failed")})`;
+}
+
+function renderApprovals(entries: readonly HistoryLine[], nowMs: number): readonly string[] {
+  const rows = entries.flatMap(({ revision, approval }) =>
+    approval === undefined
+      ? []
+      : [[shortRevision(revision), approval.by, approval.place, relativeTime(approval.atMs, nowMs)]],
+  );
+  if (rows.length === 0) return [];
+  return [
+    renderStatusTable([{ title: "COMMIT" }, { title: "LOSSES APPROVED BY" }, { title: "IN" }, { title: "WHEN" }], rows),
+  ];
 }
 
 function renderSnapshots(entries: readonly HistoryLine[]): readonly string[] {

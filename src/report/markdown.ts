@@ -1,5 +1,5 @@
 import type { Plan } from "../plan/plan.ts";
-import { hasAlarms, renderAlarms } from "./alarms.ts";
+import { type ApprovalWords, hasAlarms, renderAlarms } from "./alarms.ts";
 import { emptySection, fitBullets, type Section } from "./cut.ts";
 import { renderDifferences, renderDrift } from "./differences.ts";
 import { code, sentence } from "./escape.ts";
@@ -14,7 +14,7 @@ import { describeSnapshots } from "./snapshots.ts";
 import { countOperations, describeCounts, hasErrors } from "./summary.ts";
 
 /** Everything a plan comment is made of. */
-export interface PlanCommentInput {
+export interface PlanCommentInput extends ApprovalWords {
   readonly plan: Plan;
   /** First line of the comment, by which it is found again; see `planMarker`. */
   readonly marker: string;
@@ -44,7 +44,7 @@ export function planMarker(instance: string, repository: string): string {
   return `<!-- kraken-gitops:plan:${markerPart(instance)}:${markerPart(repository)} -->`;
 }
 
-function markerPart(text: string): string {
+export function markerPart(text: string): string {
   return text.replaceAll(/[^\w./-]|--+/g, "_");
 }
 
@@ -83,7 +83,7 @@ function renderSections(input: PlanCommentInput, room: number): readonly Section
   const { plan } = input;
   const rollback =
     input.returnsTo === undefined ? emptySection : renderRollback(plan, input.returnsTo, input.nowMs, room * 0.1);
-  const alarms = renderAlarms(plan, room * 0.3);
+  const alarms = renderAlarms(plan, room * 0.3, input);
   const merging = renderMerging(input);
   const matrix = renderMatrix(plan, room * 0.15);
   const problems = renderProblems(plan.problems, input.linkToFile, room * 0.2);
@@ -125,9 +125,13 @@ function renderCautions(input: PlanCommentInput): readonly string[] {
   const { plan, pullRequest, conflictFiles } = input;
   if (conflictFiles !== undefined && conflictFiles.length > 0) return [];
   const cautions: string[] = [];
-  if (pullRequest.fork) {
+  if (pullRequest.fork && plan.offline) {
     cautions.push(
-      "This pull request comes from a fork: its manifests were checked and compared with the base, git against git. No cluster was asked, so drift, conflicts and disruption are not known until somebody with write access brings the branch into this repository.",
+      "This pull request comes from a fork: its manifests were checked and compared with the base, git against git. No cluster was asked, so drift, conflicts and disruption are not known until somebody with write access has read this commit and comments `/kraken plan`.",
+    );
+  } else if (pullRequest.fork) {
+    cautions.push(
+      `This pull request comes from a fork. Commit ${code(shortRevision(input.head))} was planned in full because somebody with write access asked for it; a newer one needs a new word.`,
     );
   } else if (plan.offline) {
     cautions.push("Planned git against git: no cluster was asked, so drift and conflicts are not known.");

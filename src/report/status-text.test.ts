@@ -56,7 +56,7 @@ describe("status descriptions", () => {
         cause: "budget",
         approvalId: "ab12cd34ef56",
       }),
-      "Waiting for approval: 12 VMs would lose data, budget 3; commit with trailer Kraken-Approve: ab12cd34ef56",
+      "Waiting for approval: 12 VMs would lose data, budget 3; comment /kraken approve or commit Kraken-Approve: ab12cd34ef56",
     ],
   ])("read %j", (text, expected) => {
     expect(text).toBe(expected);

@@ -76,7 +76,7 @@ export function describeSuperseded(by: string, verdict?: "success" | "failure" |
   return `Superseded by ${shortRevision(by)}${verdict === undefined ? "" : ends[verdict]}`;
 }
 
-/** `Waiting for approval: 12 VMs would lose data, budget 3; commit with trailer Kraken-Approve: ab12cd34ef56`. */
+/** `Waiting for approval: 12 VMs would lose data, budget 3; comment /kraken approve or commit Kraken-Approve: ab12cd34ef56`. */
 export function describeApproval(
   deletions: Pick<DeletionVerdict, "losing" | "budget" | "cause" | "approvalId">,
 ): string {
@@ -87,7 +87,7 @@ export function describeApproval(
     foreign: "last changed by another repository",
     budget: `budget ${deletions.budget}`,
   };
-  return `Waiting for approval: ${losing} would lose data, ${why[deletions.cause ?? "budget"]}; commit with trailer Kraken-Approve: ${deletions.approvalId}`;
+  return `Waiting for approval: ${losing} would lose data, ${why[deletions.cause ?? "budget"]}; comment /kraken approve or commit Kraken-Approve: ${deletions.approvalId}`;
 }
 
 /** `Plan: 5 to create, 1 to update (1 reboot), 2 to delete`, `No VM changes`, `Plan failed: 2 problems in manifests/web.yaml`. */

@@ -1,3 +1,4 @@
+import type { GivenApproval } from "../plan/given-approval.ts";
 import type { Conflict, DeletionVerdict, Loss, Operation } from "../plan/plan.ts";
 import type { Problem } from "../manifest/problem.ts";
 
@@ -43,6 +44,8 @@ export interface SyncRecord {
     readonly losing: readonly string[];
     readonly losses: readonly Loss[];
   };
+  /** Who approved these losses; undefined where nobody had to, or nobody did. */
+  readonly approval?: GivenApproval;
 }
 
 /** Lives beside the record because it changes: set once from `running`, by whoever comes first. */

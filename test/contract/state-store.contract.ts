@@ -485,6 +485,33 @@ export function stateStoreContract(open: () => Promise<StateStore>): void {
       await store.recordDeployLog(syncId, { ...log, final: true }, []);
       expect(await store.readDeployLog(syncId)).toMatchObject({ final: true });
     });
+    check("approvals are remembered once each, newest first", async (store, repository) => {
+      const one = { id: "a1", planId: "p1", by: "ada", atMs: 5_000, pullRequest: 7, url: "https://forge/7#1" };
+      const two = { ...one, id: "a2", atMs: 9_000, url: undefined };
+      expect(await store.listApprovals(repository)).toEqual([]);
+      for (const approval of [one, two, one]) await store.recordApproval(repository, approval);
+      expect(await store.listApprovals(repository)).toEqual([two, one]);
+      for (let index = 0; index < 1_100; index += 100)
+        await Promise.all(
+          Array.from({ length: 100 }, (_none, more) =>
+            store.recordApproval(repository, { ...one, id: `b${index + more}`, atMs: 10_000 + index + more }),
+          ),
+        );
+      const kept = await store.listApprovals(repository);
+      expect(kept.length).toBeLessThanOrEqual(1_000);
+      expect(kept[0]?.id).toBe("b1099");
+    });
+    check("how far comments were read is remembered, and what was answered", async (store, repository) => {
+      expect(await store.readCommentCursor(repository)).toBeUndefined();
+      await store.recordCommentCursor(repository, 1_795_866_245_123);
+      expect(await store.readCommentCursor(repository)).toBe(1_795_866_245_123);
+      expect(await store.readCommentCursor(`${repository}-other`)).toBeUndefined();
+      expect(await store.listAnswered(repository)).toEqual(new Set());
+      await store.recordAnswered(repository, "12/plan", 1);
+      await store.recordAnswered(repository, "13/plan", 2);
+      await store.recordAnswered(repository, "12/plan", 3);
+      expect(await store.listAnswered(repository)).toEqual(new Set(["12/plan", "13/plan"]));
+    });
     check("a wish to sync is taken once", async (store, repository) => {
       await store.requestSync(repository);
       await store.requestSync(repository);

@@ -55,6 +55,16 @@ export const examples: readonly Example[] = [
     plan: deletionsOverBudget(),
   },
   {
+    name: "approved-losses",
+    title: "Losses that were approved",
+    about:
+      "The comment says who approved them, and when. Once something else would be lost, it says that this no longer holds.",
+    plan: approvedLosses(),
+    extras: {
+      approval: { by: "ada", atMs: Date.UTC(2026, 10, 22, 9, 12), planId: "0c4be71d9a52", place: "pull request 7" },
+    },
+  },
+  {
     name: "problems",
     title: "A manifest with problems",
     about: "Every problem links to its line. Applications without problems are still planned.",
@@ -160,6 +170,17 @@ function resizeEverywhere(): readonly Operation[] {
 
 function heldCluster(cluster: string): Plan["held"][number] {
   return { cluster, code: "cluster-updating", reason: "the cluster is updating to 9.7.2" };
+}
+
+function approvedLosses(): Plan {
+  const plan = deletionsOverBudget();
+  const operations = plan.operations.filter(({ kind }) => kind === "delete");
+  return {
+    ...plan,
+    operations,
+    conflicts: [],
+    deletions: { ...plan.deletions, allowed: true, approved: true, reason: undefined, cause: undefined },
+  };
 }
 
 function deletionsOverBudget(): Plan {

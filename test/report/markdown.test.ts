@@ -4,7 +4,7 @@ import type { Operation, OperationKind, Plan } from "../../src/plan/plan.ts";
 import { type PlanCommentInput, planMarker, renderPlanComment } from "../../src/report/markdown.ts";
 import { aChange, anOperation, aPlan, aProblem } from "../support/build-plan.ts";
 import { checkMarkdown, tableWidths } from "../support/markdown-structure.ts";
-import { commentInput } from "./examples.ts";
+import { commentInput, examples } from "./examples.ts";
 
 const hostilePieces = [
   "```",
@@ -205,6 +205,30 @@ describe("renderPlanComment", () => {
     ].map((part) => text.indexOf(part));
     expect(places).not.toContain(-1);
     expect(places).toEqual([...places].sort((a, b) => a - b));
+  });
+
+  const given = { by: "ada`<b>", atMs: Date.UTC(2026, 10, 22, 9, 12), planId: "0c4be71d9a52", place: "pull request 7" };
+  const over = examples.find(({ name }) => name === "deletions-over-budget")?.plan ?? aPlan();
+
+  it("says when an approval no longer holds", () => {
+    const text = renderPlanComment(commentInput(over, { lapsedApproval: given }));
+    expect(text).toContain(
+      "The approval of plan `0c4be71d9a52` by ``ada`<b>`` on 2026-11-22 09:12 UTC no longer holds: what would be lost is not what it was then",
+    );
+    const within = { ...over, deletions: { ...over.deletions, allowed: true, reason: undefined, cause: undefined } };
+    const calm = renderPlanComment(commentInput(within, { lapsedApproval: given }));
+    expect(calm).toContain("> [!NOTE]\n> **An earlier approval no longer holds**");
+    expect(checkMarkdown(calm)).toEqual([]);
+  });
+
+  it("names no approval for what was planned without the clusters", () => {
+    const fork = { number: 8, fork: true, draft: false };
+    const offline = renderPlanComment(commentInput({ ...over, offline: true }, { pullRequest: fork }));
+    expect(offline).not.toContain(over.deletions.approvalId);
+    expect(offline).toContain("`/kraken plan`");
+    const full = renderPlanComment(commentInput(over, { pullRequest: fork }));
+    expect(full).toContain("Commit `a1b2c3d` was planned in full because somebody with write access asked for it");
+    expect(full).toContain(`\`/kraken approve ${over.deletions.approvalId}\``);
   });
 
   it("shows a cloud-init change as a difference in its fence", () => {

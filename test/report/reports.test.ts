@@ -185,6 +185,23 @@ describe("describePlan", () => {
 });
 
 describe("renderHistory", () => {
+  it("says who approved losses", () => {
+    const nowMs = Date.UTC(2026, 10, 22, 12);
+    const entry = {
+      revision: "a1b2c3d4e5f6",
+      author: "Ada",
+      subject: "One VM",
+      startedAtMs: nowMs - 60_000,
+      finishedAtMs: nowMs - 30_000,
+      verdict: { state: "success", description: "Synced" },
+      returnsTo: undefined,
+      approval: { by: "grace", atMs: nowMs - 7_200_000, planId: "0c4be71d9a52", place: "pull request 7" },
+      applications: ["web"],
+      operations: [],
+    };
+    expect(renderHistory([entry], nowMs)).toMatch(/LOSSES APPROVED BY +IN +WHEN\na1b2c3d +grace +pull request 7 +2 h/);
+  });
+
   it("shows one line for each sync", () => {
     const nowMs = Date.UTC(2026, 10, 22, 12);
     const entry = {

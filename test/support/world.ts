@@ -73,7 +73,11 @@ export class World implements AsyncDisposable {
     const forge = await startForgeSimulator({
       dataDir: join(folder, "forge"),
       repositories: [{ owner: "acme", name: "fleet" }],
-      users: [...DEFAULT_USERS, { login: "olga", token: "admin-token", permission: "admin" }],
+      users: [
+        ...DEFAULT_USERS,
+        { login: "olga", token: "admin-token", permission: "admin" },
+        { login: "mallory", token: "mallory-token", permission: "read" },
+      ],
     });
     handles.use({ [Symbol.asyncDispose]: () => forge.close() });
     const clusterUrls = new Map<string, string>();

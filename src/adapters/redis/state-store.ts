@@ -1,4 +1,5 @@
 import type { StateStore } from "../../ports/state-store.ts";
+import { commentRecords } from "./comment-records.ts";
 import type { RedisConnection } from "./connection.ts";
 import { stateKeys } from "./keys.ts";
 import { leases } from "./lease.ts";
@@ -38,6 +39,7 @@ export async function openStateStore(options: {
     ...outbox(client),
     ...wishes.store,
     ...webhookRecords(client),
+    ...commentRecords(client),
     ping,
     async [Symbol.asyncDispose]() {
       wishes[Symbol.dispose]();
