@@ -20,10 +20,10 @@ export function announcedSince(nowMs: number, pollMs: number, lastGoodMs: number
   return lastGoodMs === undefined ? undefined : Math.min(nowMs - 2 * pollMs, lastGoodMs - pollMs);
 }
 
-/** Judges what polls of one repository found. Does nothing for a repository without webhooks. */
+/** Judges what polls of one repository found. Tells nothing of a repository without webhooks. */
 export interface LostWebhooks {
-  /** One poll with its look at the branch around it. */
-  around(poll: () => Promise<void>): Promise<void>;
+  /** One poll with a look at the branch before and after it; answers whether its tip moved. */
+  around(poll: () => Promise<void>): Promise<boolean>;
   foundHead(pullRequest: number, head: string): void;
   ended(): Promise<void>;
 }
@@ -75,20 +75,20 @@ export function watchForLostWebhooks(engine: Engine, name: string, signal: Abort
   return {
     async around(poll) {
       const settings = repository();
-      if (settings === undefined) return poll();
       if (first) {
         const condition = await store.readCondition(name);
         lastGoodMs = condition?.ok === true ? condition.atMs : undefined;
         first = false;
       }
       const startedMs = clock.now();
-      sinceMs = announcedSince(startedMs, settings.pollMs, lastGoodMs);
+      sinceMs = settings === undefined ? undefined : announcedSince(startedMs, settings.pollMs, lastGoodMs);
       const before = await store.readBranch(name);
       await poll();
       lastGoodMs = startedMs;
       const { observed } = await store.readBranch(name);
-      if (before.observed !== undefined && observed !== undefined && observed !== before.observed)
-        notice({ revision: observed });
+      const moved = observed !== before.observed;
+      if (moved && before.observed !== undefined && observed !== undefined) notice({ revision: observed });
+      return moved;
     },
     foundHead(pullRequest, head) {
       const key = `${pullRequest} ${head}`;

@@ -40,8 +40,10 @@ export async function watchRepository(engine: Engine, name: string, signal: Abor
           if (tenure !== undefined) inOffice = AbortSignal.any([signal, tenure.lost]);
         }
         if (tenure !== undefined) {
-          await lost.around(() => poll(engine, name, inOffice));
-          review.begin(wanted);
+          // A webhook may be about a pull request: it is looked at without waiting for git, and once more on a new tip.
+          if (wanted) review.begin(true);
+          const moved = await lost.around(() => poll(engine, name, wanted, inOffice));
+          review.begin(moved);
         } else if (!standsBy) log.info({}, "another process watches this repository, standing by");
         standsBy = tenure === undefined;
         failures = 0;
@@ -78,14 +80,14 @@ async function takeOffice(engine: Engine, name: string): Promise<KeptLease | und
 
 /**
  * Plans pull requests beside the polling, one pass at a time: a cluster that is slow to read delays comments, never
- * the next poll of the branch. What somebody wants looked at during a pass is looked at by another one right after it.
+ * the next poll of the branch. What is to be looked at anew during a pass is looked at by another one right after it.
  */
 function createReviewer(
   engine: Engine,
   name: string,
   lost: LostWebhooks,
   signal: AbortSignal,
-): { begin(wanted: boolean): void; ended(): Promise<void> } {
+): { begin(anew: boolean): void; ended(): Promise<void> } {
   const planQueue = createQueuePlanner(engine, name);
   let running: Promise<void> | undefined;
   let again = false;
@@ -108,23 +110,24 @@ function createReviewer(
       again = false;
       await pass();
     } while (again && !signal.aborted);
+    running = undefined;
   }
   return {
-    begin(wanted) {
-      again ||= wanted;
-      running ??= passes().finally(() => {
-        running = undefined;
-      });
+    begin(anew) {
+      again = running !== undefined && (again || anew);
+      running ??= passes();
     },
     ended: async () => running,
   };
 }
 
-/** One poll. Every part may be cut off and run again. */
-export async function poll(engine: Engine, name: string, signal: AbortSignal): Promise<void> {
+/** One poll, announced (`wanted`) or not. Every part may be cut off and run again. */
+async function poll(engine: Engine, name: string, wanted: boolean, signal: AbortSignal): Promise<void> {
   const repository = await engine.repository(name);
   const branch = await engine.store.readBranch(name);
-  const remote = await repository.git.remoteTip(signal);
+  // What was announced is fetched at once: asking for the tip first would cost another round trip.
+  const fetched = wanted && branch.observed !== undefined ? await fetchAnnounced(repository, signal) : undefined;
+  const remote = fetched ?? (await repository.git.remoteTip(signal));
   if (remote === undefined) {
     const message = `branch ${repository.config.branch} does not exist yet; waiting for its first commit`;
     await engine.store.recordCondition(name, {
@@ -140,7 +143,7 @@ export async function poll(engine: Engine, name: string, signal: AbortSignal): P
   }
   const wish = await engine.store.takeSyncRequest(name);
   if (wish || remote !== branch.observed || !(await isUnderControl(engine, branch, remote)))
-    await takeRevision(engine, repository, branch, wish, signal);
+    await takeRevision(engine, repository, { branch, wish, fetched }, signal);
   else await sweep(engine, branch);
   await engine.queue.addDelivery({ schemaVersion: 1, repository: name }, `sweep-${engine.clock.now()}`);
   await engine.store.recordCondition(name, {
@@ -149,6 +152,16 @@ export async function poll(engine: Engine, name: string, signal: AbortSignal): P
     code: undefined,
     message: "watching",
   });
+}
+
+/** A branch that is gone is left to the question for its tip, which tells what to make of it. */
+async function fetchAnnounced({ git }: Repository, signal: AbortSignal): Promise<string | undefined> {
+  try {
+    return await git.fetchBranch(signal);
+  } catch (error) {
+    if (error instanceof WatcherError && error.code === "git-branch-missing") return undefined;
+    throw error;
+  }
 }
 
 /** The branch's tip has a sync (under way or ended). False after a crash between recording a tip and starting its sync. */
@@ -166,12 +179,15 @@ async function isSyncing(engine: Engine, branch: BranchRecord, tip: string): Pro
 async function takeRevision(
   engine: Engine,
   repository: Repository,
-  branch: BranchRecord,
-  wish: boolean,
+  {
+    branch,
+    wish,
+    fetched,
+  }: { readonly branch: BranchRecord; readonly wish: boolean; readonly fetched: string | undefined },
   signal: AbortSignal,
 ): Promise<void> {
   const { name } = repository.config;
-  const tip = await repository.git.fetchBranch(signal);
+  const tip = fetched ?? (await repository.git.fetchBranch(signal));
   if (tip === undefined) return;
   const { rewritten, forgotten } = await observeBranch(engine, repository, branch, tip, signal);
   if (forgotten) await engine.clock.sleep(forgottenMs, signal);

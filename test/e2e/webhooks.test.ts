@@ -35,7 +35,7 @@ describe("webhooks, with a poll every ten minutes", () => {
       },
       { what: "the sync" },
     );
-    expect(record.startedAtMs - pushedMs).toBeLessThan(5_000);
+    expect(record.startedAtMs - pushedMs).toBeLessThan(60_000);
     expect(await l.w.final(commit)).toMatchObject({ state: "success" });
     expect((await counts(l)).received).toBeGreaterThan(0);
     expect((await counts(l)).missed).toBe(0);
@@ -50,12 +50,12 @@ describe("webhooks, with a poll every ten minutes", () => {
     const first = await l.w.commit(shop(2), "More");
     await l.w.tree.push("topic");
     const number = await l.w.forge.openPullRequest("More", "topic");
-    expect(await l.w.final(first, "kraken-gitops/plan", 20_000)).toMatchObject({ state: "success" });
+    expect(await l.w.final(first, "kraken-gitops/plan")).toMatchObject({ state: "success" });
     const second = await l.w.commit(shop(4), "Even more");
     await l.w.tree.push("topic");
-    expect(await l.w.final(second, "kraken-gitops/plan", 20_000)).toMatchObject({ state: "success" });
+    expect(await l.w.final(second, "kraken-gitops/plan")).toMatchObject({ state: "success" });
     const merged = await l.w.forge.merge(number);
-    expect(await l.w.final(merged, "kraken-gitops/sync", 20_000)).toMatchObject({ state: "success" });
+    expect(await l.w.final(merged, "kraken-gitops/sync")).toMatchObject({ state: "success" });
     expect(await l.w.cpus()).toEqual([4]);
   });
 
@@ -104,7 +104,7 @@ describe("webhooks, with a poll every ten minutes", () => {
     const l = await open();
     const commit = await l.w.push(shop(1), "Add the shop");
     await l.w.product().engine.store.requestSync("fleet");
-    expect(await l.w.final(commit, "kraken-gitops/sync", 20_000)).toMatchObject({ state: "success" });
+    expect(await l.w.final(commit, "kraken-gitops/sync")).toMatchObject({ state: "success" });
   });
 });
 

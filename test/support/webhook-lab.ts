@@ -25,7 +25,7 @@ export interface WebhookLab extends AsyncDisposable {
   /** Newest first. */
   deliveries(hook: number): Promise<readonly ForgeDelivery[]>;
   redeliver(hook: number, delivery: number): Promise<void>;
-  /** Waits until the watcher has looked once, and again after what hurried it. */
+  /** Waits until the watcher has looked, and looked again after what hurried it; for intervals of minutes. */
   quiet(): Promise<void>;
   /** When the last poll ended. */
   polledAt(): Promise<number>;
@@ -43,6 +43,18 @@ export async function openWebhookLab(options: WorldOptions = {}): Promise<Webhoo
   const { w, log } = recorded;
   const { engine } = w.product();
   const server = await startHttpServer(engine, { host: "127.0.0.1", port: 0 });
+  // What the watcher waits for: longer than a minute means that it expects nothing.
+  let waitingMs = 0;
+  const { store } = engine;
+  const waitForPoll = store.waitForPoll.bind(store);
+  store.waitForPoll = async (name, timeoutMs, signal) => {
+    waitingMs = timeoutMs;
+    try {
+      return await waitForPoll(name, timeoutMs, signal);
+    } finally {
+      waitingMs = 0;
+    }
+  };
   const hookUrl = `${server.url}/webhooks/github/fleet`;
 
   async function forge(method: "GET" | "POST" | "PATCH", path: string, body?: object): Promise<unknown> {
@@ -81,10 +93,11 @@ export async function openWebhookLab(options: WorldOptions = {}): Promise<Webhoo
     },
     polledAt,
     async quiet() {
+      let since = Date.now();
       await waitFor(
-        async () => {
-          const atMs = await polledAt();
-          return atMs > 0 && Date.now() - atMs > 4_000 ? true : undefined;
+        () => {
+          if (waitingMs < 60_000) since = Date.now();
+          return Date.now() - since > 500 ? true : undefined;
         },
         { what: "the watcher to be quiet" },
       );
