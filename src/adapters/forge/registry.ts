@@ -1,5 +1,6 @@
 import type { ForgeConfig } from "../../config/config.ts";
 import type { Forge } from "../../ports/forge.ts";
+import { openGitea } from "./gitea.ts";
 import { openGithub } from "./github.ts";
 import { type ForgeLog, openNoForge } from "./none.ts";
 
@@ -10,6 +11,8 @@ type ForgeOpener<K extends ForgeKind> = (config: ConfigOf<K>, log: ForgeLog) => 
 /** Every kind of forge by its name in the configuration; a new one is a file and a line here (docs/forges.md). */
 const forges: { readonly [K in ForgeKind]: ForgeOpener<K> } = {
   github: (config) => openGithub({ ...config, token: () => config.token.read() }),
+  gitea: (config) => openGitea({ ...config, flavour: "gitea", token: () => config.token.read() }),
+  forgejo: (config) => openGitea({ ...config, flavour: "forgejo", token: () => config.token.read() }),
   none: (_config, log) => openNoForge({ log }),
 };
 
