@@ -1,7 +1,7 @@
 import { ApiError, notFound } from "./api-error.ts";
 import type { ForgeContext } from "./context.ts";
 import { parseFault } from "./faults.ts";
-import { optionalFlag, optionalText, pathNumber, requiredText } from "./fields.ts";
+import { optionalChoice, optionalFlag, optionalText, pathNumber, requiredText } from "./fields.ts";
 import { makeRepository } from "./repositories-api.ts";
 import { type Call, param, type Reply, type Router } from "./router.ts";
 import { isoTime, renderRepository } from "./wire.ts";
@@ -13,6 +13,7 @@ export function addControlRoutes(router: Router, context: ForgeContext): void {
   router.add("GET", "/_simulator/calls", () => ({ status: 200, body: context.calls.summary() }));
   router.add("GET", "/_simulator/statuses", (call) => statusHistory(context, call));
   router.add("GET", "/_simulator/comments/:id/edits", (call) => commentHistory(context, call));
+  router.add("POST", "/_simulator/permissions", (call) => changePermission(context, call));
   router.add("POST", "/_simulator/repos", (call) => createRepository(context, call));
 }
 
@@ -66,6 +67,17 @@ async function createRepository(context: ForgeContext, call: Call): Promise<Repl
     ...(forkOf ? { forkOf } : {}),
   });
   return { status: 201, body: renderRepository(context, call.apiUrl, repository) };
+}
+
+/** What a user may do in a repository from now on, as when an owner changes it: `{ repository, login, permission }`. */
+function changePermission(context: ForgeContext, call: Call): Reply {
+  const [owner = "", name = ""] = requiredText(call, "Permission", "repository").split("/");
+  const repository = context.repositories.find(owner, name);
+  if (repository === undefined) throw notFound();
+  const wanted = requiredText(call, "Permission", "permission");
+  const permission = optionalChoice(wanted, ["none", "read", "write", "admin"], "Permission", "permission") ?? "none";
+  context.accounts.changePermission(requiredText(call, "Permission", "login"), repository, permission);
+  return { status: 204 };
 }
 
 function fullName(context: ForgeContext, id: number): string | null {

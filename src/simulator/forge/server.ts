@@ -7,6 +7,7 @@ import type { ForgeContext } from "./context.ts";
 import { addControlRoutes } from "./control.ts";
 import type { Fault } from "./faults.ts";
 import { parseGitRequest, serveGit } from "./git-site.ts";
+import { addDeploymentRoutes } from "./deployments.ts";
 import { addHookRoutes } from "./hooks-api.ts";
 import { addPullRoutes } from "./pulls-api.ts";
 import { addRepositoryRoutes } from "./repositories-api.ts";
@@ -34,6 +35,7 @@ export function forgeListener(context: ForgeContext, requests: Set<Promise<void>
     addCommentRoutes,
     addStatusRoutes,
     addCommitRoutes,
+    addDeploymentRoutes,
     addHookRoutes,
   ])
     add(rest, context);
@@ -177,6 +179,7 @@ async function answerControl(
     apiUrl: `${context.siteUrl()}/api/v3`,
     params: found.params,
     query: url.searchParams,
+    maxPerPage: context.maxPerPage,
   };
   const reply = await found.route.handler({ ...call, headers: incoming.headers, body, user: undefined });
   const text = reply.body === undefined ? "" : JSON.stringify(reply.body);

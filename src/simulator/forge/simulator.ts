@@ -66,6 +66,7 @@ function buildContext(options: ForgeSimulatorOptions, closing: AbortSignal, site
     webhooks: new Webhooks(store, options.webhookTimeoutMs ?? 10_000),
     mergeability: new Mergeability(store, repositories),
     refresh: new PullRefresh(() => context),
+    maxPerPage: options.maxPerPage ?? 100,
     enterpriseVersion: options.enterpriseVersion,
     closing,
     siteUrl,

@@ -2,6 +2,8 @@ import { Journal } from "../common/journal.ts";
 import type {
   CommentEditRecord,
   CommentRecord,
+  DeploymentRecord,
+  DeploymentStatusRecord,
   HookRecord,
   PullRecord,
   ReactionRecord,
@@ -100,6 +102,8 @@ export class Store {
   readonly commentEdits = this.#table<CommentEditRecord>("commentEdits", (row) => `${row.comment}`);
   readonly reactions = this.#table<ReactionRecord>("reactions", (row) => `${row.comment}`);
   readonly statuses = this.#table<StatusRecord>("statuses", (row) => row.sha);
+  readonly deployments = this.#table<DeploymentRecord>("deployments", (row) => `${row.repository}`);
+  readonly deploymentStatuses = this.#table<DeploymentStatusRecord>("deploymentStatuses", (row) => `${row.deployment}`);
   readonly hooks = this.#table<HookRecord>("hooks", (row) => `${row.repository}`);
 
   constructor(path: string) {
