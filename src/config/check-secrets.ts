@@ -11,7 +11,8 @@ function* secretsOf(config: Config): Generator<readonly [path: string, secret: S
   if (config.redis.password !== undefined) yield ["redis", config.redis.password];
   for (const { name, auth, forge, webhookSecret } of config.repositories) {
     if (auth?.kind === "token") yield [`repository ${name}`, auth.token];
-    const secret = forge.type === "none" ? undefined : (forge.token ?? forge.app?.privateKey);
+    const app = forge.type === "github" ? forge.app : undefined;
+    const secret = forge.type === "none" ? undefined : (forge.token ?? app?.privateKey);
     if (secret !== undefined) yield [`forge of repository ${name}`, secret];
     if (webhookSecret !== undefined) yield [`webhooks of repository ${name}`, webhookSecret];
   }

@@ -86,7 +86,21 @@ export type ForgeConfig =
       readonly deployments?: boolean | undefined;
       readonly caFile: string | undefined;
       readonly proxy: string | undefined;
-    };
+    }
+  | GiteaConfig<"gitea">
+  | GiteaConfig<"forgejo">;
+
+/** Gitea and Forgejo are told apart by name only. */
+export interface GiteaConfig<Flavour extends "gitea" | "forgejo"> {
+  readonly type: Flavour;
+  /** Derived from the repository's url unless given. */
+  readonly apiUrl: string;
+  readonly owner: string;
+  readonly repository: string;
+  readonly token: SecretReference;
+  readonly caFile: string | undefined;
+  readonly proxy: string | undefined;
+}
 
 /** A cluster: what planning sees (`Cluster`) and how to reach it. */
 export interface ClusterConfig extends Cluster {

@@ -16,6 +16,11 @@ function good(text: string, env: Record<string, string> = {}): Config {
   return loaded.config;
 }
 
+function onGitea(type: string, url: string, apiUrl = ""): string {
+  const api = apiUrl === "" ? "" : `, apiUrl: ${apiUrl}`;
+  return `repositories: [{ name: f, url: "${url}", forge: { type: ${type}, tokenEnv: T${api} } }]\nclusters: []`;
+}
+
 function onGithub(url: string): string {
   return `repositories: [{ name: f, url: "${url}", forge: { type: github, tokenEnv: T } }]\nclusters: []`;
 }
@@ -109,6 +114,33 @@ describe("GitHub", () => {
     expect(good(onGithub("git@github.com:a/b")).repositories[0]?.auth).toBeUndefined();
     const elsewhere = onGithub("https://git.example/a/b").replace("tokenEnv: T", "tokenEnv: T, apiUrl: https://other");
     expect(good(elsewhere).repositories[0]?.auth).toBeUndefined();
+  });
+});
+
+describe("Gitea and Forgejo", () => {
+  it.each([
+    ["gitea", "https://gitea.example/acme/fleet.git", "https://gitea.example/api/v1"],
+    ["forgejo", "git@codeberg.org:acme/fleet.git", "https://codeberg.org/api/v1"],
+    ["gitea", "ssh://git@git.example:2222/acme/fleet.git", "https://git.example/api/v1"],
+    ["gitea", "http://127.0.0.1:3000/acme/fleet.git", "http://127.0.0.1:3000/api/v1"],
+    ["forgejo", "https://git.example/forge/acme/fleet", "https://git.example/forge/api/v1"],
+  ])("derives the API of %s at %s", (type, url, apiUrl) => {
+    const forge = { type, apiUrl, owner: "acme", repository: "fleet" };
+    expect(good(onGitea(type, url)).repositories[0]?.forge).toMatchObject(forge);
+  });
+  it("takes the API's address as given", () => {
+    const text = onGitea("gitea", "git@git.example:acme/fleet", "https://git.example/gitea/api/v1/");
+    expect(good(text).repositories[0]?.forge).toMatchObject({ apiUrl: "https://git.example/gitea/api/v1" });
+  });
+  it("uses the forge's token for git over HTTPS, and never for ssh", () => {
+    const [web] = good(onGitea("gitea", "https://git.example/a/b")).repositories;
+    expect(web?.auth).toMatchObject({ kind: "token", username: undefined });
+    expect(good(onGitea("gitea", "git@git.example:a/b")).repositories[0]?.auth).toBeUndefined();
+  });
+  it("wants a repository of an owner", () => {
+    expect(problems(onGitea("forgejo", "https://git.example/fleet"))).toEqual([
+      expect.stringMatching(/does not end in <owner>\/<repository>, which forge type forgejo needs/),
+    ]);
   });
 });
 

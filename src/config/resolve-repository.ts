@@ -118,9 +118,21 @@ function resolveForge(
   }
   const [owner, repository] = remote?.path.split("/").slice(-2) ?? [];
   if (remote !== undefined && (owner === undefined || owner === "" || repository === undefined)) {
-    context.problem([...at, "url"], "does not end in <owner>/<repository>, which forge type github needs");
+    context.problem([...at, "url"], `does not end in <owner>/<repository>, which forge type ${forge.type} needs`);
   }
   if (token === undefined && app === undefined) return { type: "none" };
+  if (forge.type !== "github") {
+    if (app !== undefined) context.problem([...place, "app"], "goes with forge type github only");
+    if (token === undefined) return { type: "none" };
+    return {
+      type: forge.type,
+      apiUrl: (apiUrl ?? giteaApi(raw.url, remote)).replace(/\/+$/, ""),
+      owner: owner ?? "",
+      repository: repository ?? "",
+      token,
+      ...network,
+    };
+  }
   return {
     type: "github",
     apiUrl: (apiUrl ?? githubApi(remote?.host ?? "")).replace(/\/+$/, ""),
@@ -145,4 +157,14 @@ function githubApi(host: string): string {
   if (host === "github.com" || host === "ssh.github.com" || host === "www.github.com") return "https://api.github.com";
   if (host.endsWith(".ghe.com")) return `https://api.${host}`;
   return `https://${host}/api/v3`;
+}
+
+/**
+ * Where the REST API of Gitea and Forgejo lives: beside the pages, below the path of the installation where it has one.
+ * Owners have no groups, so what stands before <owner>/<repository> in an address for the web is that path.
+ */
+function giteaApi(url: string, remote: Remote | undefined): string {
+  const below = remote?.kind === "http" ? remote.path.split("/").slice(0, -2) : [];
+  const scheme = url.startsWith("http://") ? "http" : "https";
+  return `${scheme}://${[remote?.host ?? "", ...below, "api", "v1"].join("/")}`;
 }

@@ -2,6 +2,7 @@ import type { ForgeConfig } from "../../config/config.ts";
 import { WatcherError } from "../../lib/errors.ts";
 import type { Forge } from "../../ports/forge.ts";
 import { createGithubApp, type GithubApp } from "./github-app.ts";
+import { openGitea } from "./gitea.ts";
 import { openGithub } from "./github.ts";
 import { type ForgeLog, openNoForge } from "./none.ts";
 
@@ -12,6 +13,8 @@ type ForgeOpener<K extends ForgeKind> = (config: ConfigOf<K>, log: ForgeLog) => 
 /** Every kind of forge by its name in the configuration; a new one is a file and a line here (docs/forges.md). */
 const forges: { readonly [K in ForgeKind]: ForgeOpener<K> } = {
   github: (config) => openGithub({ ...config, token: forgeToken(config), app: appOf(config) }),
+  gitea: (config) => openGitea({ ...config, flavour: "gitea", token: () => config.token.read() }),
+  forgejo: (config) => openGitea({ ...config, flavour: "forgejo", token: () => config.token.read() }),
   none: (_config, log) => openNoForge({ log }),
 };
 
@@ -31,7 +34,7 @@ function appOf(config: ConfigOf<"github">): GithubApp | undefined {
 export function forgeToken(config: ForgeConfig): (refused?: string) => Promise<string> {
   const app = config.type === "github" ? appOf(config) : undefined;
   if (app !== undefined) return (refused) => app.token(refused);
-  const secret = config.type === "github" ? config.token : undefined;
+  const secret = config.type === "none" ? undefined : config.token;
   if (secret !== undefined) return () => secret.read();
   return () => Promise.reject(new WatcherError("forge-auth-failed", `a forge of type ${config.type} has no token`));
 }

@@ -16,6 +16,8 @@ export interface SimulatedUser {
   readonly grants?: Readonly<Record<string, "read" | "write">>;
   /** Shown as `type` of the user; default `User`. */
   readonly type?: "User" | "Bot";
+  /** Gitea and Forgejo: what the token may do, such as `read:user` or `write:issue`; default everything. */
+  readonly scopes?: readonly string[];
 }
 
 /** A GitHub App with one installation. */
@@ -47,7 +49,13 @@ export interface RateLimits {
   readonly retryAfterSeconds?: number | false;
 }
 
+/** Whose REST and webhooks are spoken. */
+export const DIALECTS = ["github", "gitea", "forgejo"] as const;
+export type DialectName = (typeof DIALECTS)[number];
+
 export interface ForgeSimulatorOptions {
+  /** Default `github`. */
+  readonly dialect?: DialectName;
   /** Folder for bare repositories and the journal; created when missing. A second start on it goes on where the first ended. */
   readonly dataDir: string;
   /** Address to listen on; default 127.0.0.1. The control API answers loopback clients only, whatever is given here. */

@@ -78,7 +78,8 @@ export interface StatusRecord {
   readonly repository: number;
   readonly sha: string;
   readonly context: string;
-  readonly state: "pending" | "success" | "failure" | "error";
+  /** `warning` and `skipped` on Gitea and Forgejo only. */
+  readonly state: "pending" | "success" | "failure" | "error" | "warning" | "skipped";
   readonly description: string | undefined;
   readonly targetUrl: string | undefined;
   readonly creator: string;

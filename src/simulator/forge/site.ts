@@ -23,7 +23,7 @@ export async function answerPage(
   path: string,
   authorization: string | undefined,
 ): Promise<RestAnswer | undefined> {
-  const match = /^\/([^/]+)\/([^/]+)(?:\/pull\/(\d+)|\/commit\/([0-9a-f]{40}))?\/?$/.exec(path);
+  const match = /^\/([^/]+)\/([^/]+)(?:\/pulls?\/(\d+)|\/commit\/([0-9a-f]{40}))?\/?$/.exec(path);
   const [, owner = "", name = "", number, sha] = match ?? [];
   if (match === null || REST_ROOTS.has(owner)) return undefined;
   const repository = context.repositories.find(owner, name);
