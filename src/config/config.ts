@@ -62,6 +62,16 @@ export type ForgeConfig =
       readonly token: SecretReference;
       readonly caFile: string | undefined;
       readonly proxy: string | undefined;
+    }
+  | {
+      readonly type: "gitlab";
+      /** Derived from the repository's url unless given. */
+      readonly apiUrl: string;
+      /** Full path with all groups. */
+      readonly project: string;
+      readonly token: SecretReference;
+      readonly caFile: string | undefined;
+      readonly proxy: string | undefined;
     };
 
 /** A cluster: what planning sees (`Cluster`) and how to reach it. */

@@ -42,7 +42,7 @@ export interface RawRepository {
   readonly clusters?: readonly string[];
 }
 
-export type RawForge = RawSecret<"token"> & { readonly type: "none" | "github"; readonly apiUrl?: string };
+export type RawForge = RawSecret<"token"> & { readonly type: "none" | "github" | "gitlab"; readonly apiUrl?: string };
 
 export type RawAuth = RawSecret<"token"> & {
   readonly username?: string;

@@ -1,4 +1,4 @@
-import type { ForgeConfig, GitAuthConfig, RepositoryConfig } from "./config.ts";
+import type { ForgeConfig, GitAuthConfig, RepositoryConfig, SecretReference } from "./config.ts";
 import type { ConfigPath } from "./config-problem.ts";
 import type { RawRepository } from "./raw.ts";
 import { isLoopback, type ResolveContext } from "./resolve-context.ts";
@@ -71,7 +71,7 @@ function resolveAuth(
 ): GitAuthConfig | undefined {
   if (raw.auth === undefined) {
     return forge.type !== "none" && servesGit(forge.apiUrl, remote)
-      ? { kind: "token", username: undefined, token: forge.token }
+      ? { kind: "token", username: forge.type === "gitlab" ? "oauth2" : undefined, token: forge.token }
       : undefined;
   }
   const place = [...at, "auth"];
@@ -112,6 +112,7 @@ function resolveForge(
   if (remote?.kind === "file" && apiUrl === undefined) {
     context.problem(place, "apiUrl is needed, because url names no host");
   }
+  if (forge.type === "gitlab") return resolveGitlab(remote, apiUrl, token, at, network, context);
   const [owner, repository] = remote?.path.split("/").slice(-2) ?? [];
   if (remote !== undefined && (owner === undefined || owner === "" || repository === undefined)) {
     context.problem([...at, "url"], "does not end in <owner>/<repository>, which forge type github needs");
@@ -125,6 +126,28 @@ function resolveForge(
     token,
     ...network,
   };
+}
+
+/** GitLab's projects may lie in groups of groups; an installation below a path has that path in addresses for the web only. */
+function resolveGitlab(
+  remote: Remote | undefined,
+  given: string | undefined,
+  token: SecretReference | undefined,
+  at: ConfigPath,
+  network: { readonly caFile: string | undefined; readonly proxy: string | undefined },
+  context: ResolveContext,
+): ForgeConfig {
+  // ssh for networks that let out nothing but port 443.
+  const host = remote?.host === "altssh.gitlab.com" ? "gitlab.com" : (remote?.host ?? "");
+  const apiUrl = (given ?? `https://${host}/api/v4`).replace(/\/+$/, "");
+  const below = URL.canParse(apiUrl) ? new URL(apiUrl).pathname.replace(/^\/|\/?api\/v4$/g, "") : "";
+  const path = remote?.path ?? "";
+  const project =
+    remote?.kind === "http" && below !== "" && path.startsWith(`${below}/`) ? path.slice(below.length + 1) : path;
+  if (remote !== undefined && !/^[^/]+(\/[^/]+)+$/.test(project)) {
+    context.problem([...at, "url"], "does not end in <group>/<project>, which forge type gitlab needs");
+  }
+  return token === undefined ? { type: "none" } : { type: "gitlab", apiUrl, project, token, ...network };
 }
 
 /** Where the REST API of a host lives (GitHub REST docs): its own host for github.com and ghe.com, a path on an own server. */

@@ -14,6 +14,8 @@ export interface ForgeHttpOptions extends TransportOptions {
   /** Read anew for every request, so that a rotated token is picked up. */
   readonly token: () => Promise<string>;
   readonly headers: Readonly<Record<string, string>>;
+  /** Header that carries the token, and what stands before it there; `authorization: Bearer TOKEN` unless given. */
+  readonly credential?: { readonly header: string; readonly prefix: string };
 }
 
 export interface Answer {
@@ -35,13 +37,15 @@ export interface ForgeHttp {
   pages(url: string, signal: AbortSignal): AsyncGenerator<Answer>;
   /** A write; redirects are answers when accepted, never followed. */
   send(
-    method: "POST" | "PATCH",
+    method: WriteMethod,
     url: string,
     body: object,
     signal: AbortSignal,
     accept?: readonly number[],
   ): Promise<Answer>;
 }
+
+export type WriteMethod = "POST" | "PATCH" | "PUT";
 
 interface CachedAnswer {
   readonly etag: string;
@@ -54,6 +58,8 @@ const maxRedirects = 3;
 const maxCached = 500;
 const maxPages = 1_000;
 const redirects = [301, 302, 307, 308];
+
+const bearer = { header: "authorization", prefix: "Bearer " };
 
 /** Shared by all forges of this process: limits count per token, not per repository. */
 const writeLanes = new Lanes();
@@ -85,7 +91,8 @@ export function createForgeHttp(options: ForgeHttpOptions): ForgeHttp {
     const content = raw.body === undefined ? {} : { "content-type": "application/json" };
     // What one token was shown is no answer for another.
     const conditional = etag === undefined || credentialOf(token) !== cachedFor ? {} : { "if-none-match": etag };
-    const headers = { ...options.headers, ...content, ...conditional, authorization: `Bearer ${token}` };
+    const { header, prefix } = options.credential ?? bearer;
+    const headers = { ...options.headers, ...content, ...conditional, [header]: `${prefix}${token}` };
     try {
       return await transport({ ...raw, headers }, signal);
     } catch (cause) {
@@ -170,7 +177,7 @@ export function createForgeHttp(options: ForgeHttpOptions): ForgeHttp {
   }
 
   async function send(
-    method: "POST" | "PATCH",
+    method: WriteMethod,
     url: string,
     body: object,
     signal: AbortSignal,

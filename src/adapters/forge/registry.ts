@@ -1,6 +1,7 @@
 import type { ForgeConfig } from "../../config/config.ts";
 import type { Forge } from "../../ports/forge.ts";
 import { openGithub } from "./github.ts";
+import { openGitlab } from "./gitlab.ts";
 import { type ForgeLog, openNoForge } from "./none.ts";
 
 export type ForgeKind = ForgeConfig["type"];
@@ -10,6 +11,7 @@ type ForgeOpener<K extends ForgeKind> = (config: ConfigOf<K>, log: ForgeLog) => 
 /** Every kind of forge by its name in the configuration; a new one is a file and a line here (docs/forges.md). */
 const forges: { readonly [K in ForgeKind]: ForgeOpener<K> } = {
   github: (config) => openGithub({ ...config, token: () => config.token.read() }),
+  gitlab: (config) => openGitlab({ ...config, token: () => config.token.read() }),
   none: (_config, log) => openNoForge({ log }),
 };
 

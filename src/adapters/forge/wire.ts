@@ -113,37 +113,37 @@ function revision(head: Readonly<Record<string, unknown>>): string {
   return sha;
 }
 
-function record(value: unknown, what: string): Readonly<Record<string, unknown>> {
+export function record(value: unknown, what: string): Readonly<Record<string, unknown>> {
   if (!isRecord(value)) throw unexpected(`a ${what}`, value);
   return value;
 }
 
-function text(of: Readonly<Record<string, unknown>>, key: string): string {
+export function text(of: Readonly<Record<string, unknown>>, key: string): string {
   const value = of[key];
   if (typeof value !== "string" || value === "") throw unexpected(`a text in ${key}`, value);
   return value;
 }
 
-function optionalText(of: Readonly<Record<string, unknown>>, key: string): string | undefined {
+export function optionalText(of: Readonly<Record<string, unknown>>, key: string): string | undefined {
   const value = of[key];
   return typeof value === "string" ? value : undefined;
 }
 
-function count(of: Readonly<Record<string, unknown>>, key: string): number {
+export function count(of: Readonly<Record<string, unknown>>, key: string): number {
   const value = of[key];
   if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 1)
     throw unexpected(`a number in ${key}`, value);
   return value;
 }
 
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-function unexpected(wanted: string, value: unknown): WatcherError {
+export function unexpected(wanted: string, value: unknown): WatcherError {
   const got = value === null ? "null" : Array.isArray(value) ? "a list" : typeof value;
   return new WatcherError(
     "forge-unreachable",
-    `the forge's answer lacks ${wanted} (got ${got}): is this a GitHub API?`,
+    `the forge's answer lacks ${wanted} (got ${got}): is this the address of its API?`,
   );
 }
