@@ -1,5 +1,6 @@
 import type { Accounts } from "./accounts.ts";
 import type { Calls } from "./calls.ts";
+import type { Dialect } from "./dialect.ts";
 import type { Faults } from "./faults.ts";
 import type { Limiter } from "./limits.ts";
 import type { Mergeability } from "./mergeability.ts";
@@ -10,6 +11,7 @@ import type { Webhooks } from "./webhooks.ts";
 
 /** The parts of one forge, put together once in simulator.ts and handed to every route. */
 export interface ForgeContext {
+  readonly dialect: Dialect;
   readonly store: Store;
   readonly repositories: Repositories;
   readonly accounts: Accounts;

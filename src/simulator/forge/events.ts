@@ -31,6 +31,8 @@ export async function emitPush(
   change: RefChange,
   login: string,
 ): Promise<void> {
+  const own = context.dialect.events;
+  if (own !== undefined) return own.push(context, repository, change, login);
   if (!context.webhooks.wanted(repository.id, "push")) return;
   const directory = context.repositories.directory(repository);
   const [created, deleted] = [change.before === ZERO_SHA, change.after === ZERO_SHA];
@@ -76,6 +78,8 @@ export function emitPull(
   login: string,
   extra: Json = {},
 ): void {
+  const own = context.dialect.events;
+  if (own !== undefined) return own.pull(context, pull, action, login, extra);
   const repository = context.store.repositories.get(pull.repository);
   if (repository === undefined || !context.webhooks.wanted(repository.id, "pull_request")) return;
   const rendered = renderPull(context, eventApi(context), repository, pull);
@@ -96,6 +100,8 @@ export function emitComment(
   login: string,
   extra: Json = {},
 ): void {
+  const own = context.dialect.events;
+  if (own !== undefined) return own.comment(context, comment, pull, action, login);
   const repository = context.store.repositories.get(comment.repository);
   if (repository === undefined || !context.webhooks.wanted(repository.id, "issue_comment")) return;
   const api = eventApi(context);

@@ -25,11 +25,13 @@ export class Mergeability {
   readonly #store: Store;
   readonly #repositories: Repositories;
   readonly #verdicts = new Map<number, Verdict>();
+  readonly #pullRefs: string;
   readonly #running = new Set<Promise<void>>();
 
-  constructor(store: Store, repositories: Repositories) {
+  constructor(store: Store, repositories: Repositories, pullRefs: string) {
     this.#store = store;
     this.#repositories = repositories;
+    this.#pullRefs = pullRefs;
   }
 
   async ask(pull: PullRecord): Promise<MergeableAnswer> {
@@ -61,7 +63,7 @@ export class Mergeability {
     const verdict: Verdict = { base, head: pull.headSha, asked: false, result: undefined };
     this.#verdicts.set(pull.id, verdict);
     const run = this.#repositories
-      .exclusively(repository, () => testMerge(directory, pull, verdict))
+      .exclusively(repository, () => testMerge(directory, `${this.#pullRefs}/${pull.number}/merge`, verdict))
       .catch(() => {
         // The branch moved away under the test merge: the next question starts another one.
         this.#verdicts.delete(pull.id);
@@ -72,7 +74,7 @@ export class Mergeability {
   }
 }
 
-async function testMerge(directory: string, pull: PullRecord, verdict: Verdict): Promise<void> {
+async function testMerge(directory: string, ref: string, verdict: Verdict): Promise<void> {
   const commit = await makeMergeCommit(directory, {
     base: verdict.base,
     head: verdict.head,
@@ -80,6 +82,6 @@ async function testMerge(directory: string, pull: PullRecord, verdict: Verdict):
     committer: FORGE_IDENTITY,
     message: `Merge ${verdict.head} into ${verdict.base}`,
   });
-  await moveRef(directory, `refs/pull/${pull.number}/merge`, commit ?? ZERO_SHA);
+  await moveRef(directory, ref, commit ?? ZERO_SHA);
   verdict.result = { mergeable: commit !== undefined, testMerge: commit };
 }

@@ -16,6 +16,10 @@ export interface SimulatedUser {
   readonly grants?: Readonly<Record<string, "read" | "write">>;
   /** Shown as `type` of the user; default `User`. */
   readonly type?: "User" | "Bot";
+  /** GitLab: what the token may do; default `api`, which is everything. */
+  readonly scopes?: readonly string[];
+  /** GitLab: the day the token ends, such as 2027-01-31; one that is past is refused. Default: a day in a year. */
+  readonly expiresAt?: string;
 }
 
 export interface RateLimits {
@@ -31,7 +35,12 @@ export interface RateLimits {
   readonly retryAfterSeconds?: number | false;
 }
 
+/** Whose REST and webhooks are spoken. */
+export type DialectName = "github" | "gitlab";
+
 export interface ForgeSimulatorOptions {
+  /** Default `github`. */
+  readonly dialect?: DialectName;
   /** Folder for bare repositories and the journal; created when missing. A second start on it goes on where the first ended. */
   readonly dataDir: string;
   /** Address to listen on; default 127.0.0.1. The control API answers loopback clients only, whatever is given here. */

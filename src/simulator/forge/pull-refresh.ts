@@ -51,7 +51,7 @@ export class PullRefresh {
         closePull(this.#context(), pull, login);
         continue;
       }
-      const heads = landed.get(tip) ?? (await mergedHeads(directory, tip));
+      const heads = landed.get(tip) ?? (await mergedHeads(directory, this.#context().dialect.pullRefs, tip));
       landed.set(tip, heads);
       const merge = await this.#mergeOf(directory, pull, tip, heads, login);
       if (merge) closePull(this.#context(), { ...pull, merge, merging: undefined }, merge.by);
@@ -90,7 +90,7 @@ export class PullRefresh {
   }
 }
 
-/** Puts the head commit under `refs/pull/N/head` of the base repository, from the fork where there is one. */
+/** Puts the head commit under its ref (`refs/pull/N/head`) in the base repository, from the fork where there is one. */
 export async function fetchHead(
   context: ForgeContext,
   pull: Pick<PullRecord, "repository" | "headRepository" | "headBranch" | "number">,
@@ -99,7 +99,7 @@ export async function fetchHead(
   const base = context.store.repositories.get(pull.repository);
   const source = context.store.repositories.get(pull.headRepository);
   if (base === undefined || source === undefined) return;
-  const [directory, ref] = [context.repositories.directory(base), `refs/pull/${pull.number}/head`];
+  const [directory, ref] = [context.repositories.directory(base), `${context.dialect.pullRefs}/${pull.number}/head`];
   if (base.id !== source.id)
     await copyRef(context.repositories.directory(source), `refs/heads/${pull.headBranch}`, directory, ref);
   await moveRef(directory, ref, tip);
@@ -117,14 +117,14 @@ function openPulls(context: ForgeContext): PullRecord[] {
 }
 
 /** Numbers of the pull requests whose head is reachable from a commit: one git call however many there are. */
-async function mergedHeads(directory: string, tip: string): Promise<Set<number>> {
+async function mergedHeads(directory: string, pullRefs: string, tip: string): Promise<Set<number>> {
   const refs = await gitLines(directory, [
     "for-each-ref",
     `--merged=${tip}`,
     "--format=%(refname)",
-    "refs/pull/*/head",
+    `${pullRefs}/*/head`,
   ]);
-  return new Set(refs.map((ref) => Number(ref.split("/")[2])));
+  return new Set(refs.map((ref) => Number(ref.split("/").at(-2))));
 }
 
 /** The commit of the base's own line that has the head as a parent; the head itself after a fast-forward. */

@@ -111,7 +111,7 @@ export class Repositories {
   }
 
   #refuseName(owner: string, name: string): void {
-    for (const part of [owner, name]) {
+    for (const part of [...owner.split("/"), name]) {
       if (!/^(?!\.{1,2}$)[\w.-]{1,100}$/.test(part)) throw custom("Repository", "name", "name is invalid");
     }
     const taken = this.find(owner, name);

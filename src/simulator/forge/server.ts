@@ -1,19 +1,13 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ApiError, notFound } from "./api-error.ts";
-import { addCommentRoutes } from "./comments.ts";
-import { addCommitRoutes } from "./commits.ts";
 import type { ForgeContext } from "./context.ts";
 import { addControlRoutes } from "./control.ts";
 import type { Fault } from "./faults.ts";
 import { parseGitRequest, serveGit } from "./git-site.ts";
-import { addHookRoutes } from "./hooks-api.ts";
-import { addPullRoutes } from "./pulls-api.ts";
-import { addRepositoryRoutes } from "./repositories-api.ts";
-import { answerRest, readJson, type RestAnswer } from "./rest.ts";
+import { readJson, type RestAnswer } from "./rest.ts";
 import { Router } from "./router.ts";
 import { answerPage } from "./site.ts";
-import { addStatusRoutes } from "./statuses.ts";
 
 /** What became of one request, for the list of calls. */
 interface Outcome {
@@ -23,20 +17,12 @@ interface Outcome {
 }
 
 /**
- * One listener for everything: control, git, REST (at the root and below `/api/v3`) and pages.
+ * One listener for everything: control, git, REST (of GitHub also at the root) and pages.
  * @param requests Filled with the requests at work, for a close that waits for them.
  */
 export function forgeListener(context: ForgeContext, requests: Set<Promise<void>>): RequestListener {
   const rest = new Router();
-  for (const add of [
-    addRepositoryRoutes,
-    addPullRoutes,
-    addCommentRoutes,
-    addStatusRoutes,
-    addCommitRoutes,
-    addHookRoutes,
-  ])
-    add(rest, context);
+  context.dialect.addRoutes(rest, context);
   const control = new Router();
   addControlRoutes(control, context);
   return (incoming, response) => {
@@ -129,7 +115,7 @@ async function answer(
   const git = parseGitRequest(method, url);
   if (git !== undefined) return answerGit(context, git, incoming, response, discard);
   const page = method === "GET" ? await answerPage(context, url.pathname, incoming.headers.authorization) : undefined;
-  const answered = page ?? (await answerRest(context, rest, url, incoming));
+  const answered = page ?? (await context.dialect.answer(context, rest, url, incoming));
   if (discard) incoming.socket.destroy();
   else send(response, answered);
   return { label: answered.label, status: discard ? 0 : answered.status, login: answered.login };
@@ -174,7 +160,7 @@ async function answerControl(
   const call = {
     method,
     path: url.pathname,
-    apiUrl: `${context.siteUrl()}/api/v3`,
+    apiUrl: `${context.siteUrl()}${context.dialect.apiPath}`,
     params: found.params,
     query: url.searchParams,
   };

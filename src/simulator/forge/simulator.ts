@@ -4,10 +4,13 @@ import { join } from "node:path";
 import { Accounts } from "./accounts.ts";
 import { Calls } from "./calls.ts";
 import type { ForgeContext } from "./context.ts";
+import type { Dialect } from "./dialect.ts";
 import { Faults } from "./faults.ts";
+import { githubDialect } from "./github-dialect.ts";
+import { gitlabDialect } from "./gitlab/dialect.ts";
 import { Limiter } from "./limits.ts";
 import { Mergeability } from "./mergeability.ts";
-import { DEFAULT_USERS, type ForgeSimulatorOptions } from "./options.ts";
+import { DEFAULT_USERS, type DialectName, type ForgeSimulatorOptions } from "./options.ts";
 import { PullRefresh } from "./pull-refresh.ts";
 import { Repositories } from "./repositories.ts";
 import { makeRepository } from "./repositories-api.ts";
@@ -15,10 +18,12 @@ import { forgeListener } from "./server.ts";
 import { Store } from "./store.ts";
 import { Webhooks } from "./webhooks.ts";
 
+const dialects: Readonly<Record<DialectName, Dialect>> = { github: githubDialect, gitlab: gitlabDialect };
+
 export interface ForgeSimulator {
   /** Base of pages and clone addresses (`URL/OWNER/REPO.git`); REST also answers here, as on api.github.com. */
   readonly url: string;
-  /** Base of REST as on a GitHub Enterprise Server: `URL/api/v3`. */
+  /** Base of REST: `URL/api/v3` as on a GitHub Enterprise Server, `URL/api/v4` as on GitLab. */
   readonly apiUrl: string;
   close(): Promise<void>;
 }
@@ -50,21 +55,23 @@ export async function startForgeSimulator(options: ForgeSimulatorOptions): Promi
     await context.mergeability.settle();
     context.store.close();
   };
-  return { url, apiUrl: `${url}/api/v3`, close };
+  return { url, apiUrl: `${url}${context.dialect.apiPath}`, close };
 }
 
 function buildContext(options: ForgeSimulatorOptions, closing: AbortSignal, siteUrl: () => string): ForgeContext {
   const store = new Store(join(options.dataDir, "forge.jsonl"));
   const repositories = new Repositories(join(options.dataDir, "repositories"), store);
+  const dialect = dialects[options.dialect ?? "github"];
   const context: ForgeContext = {
+    dialect,
     store,
     repositories,
     accounts: new Accounts(options.users ?? DEFAULT_USERS, options.anonymousRead ?? false),
     limiter: new Limiter(options.rateLimits ?? {}),
     faults: new Faults(),
     calls: new Calls(),
-    webhooks: new Webhooks(store, options.webhookTimeoutMs ?? 10_000),
-    mergeability: new Mergeability(store, repositories),
+    webhooks: new Webhooks(store, options.webhookTimeoutMs ?? 10_000, dialect.hookHeaders),
+    mergeability: new Mergeability(store, repositories, dialect.pullRefs),
     refresh: new PullRefresh(() => context),
     enterpriseVersion: options.enterpriseVersion,
     closing,

@@ -1,4 +1,5 @@
 import { createHmac, randomUUID } from "node:crypto";
+import type { Dialect } from "./dialect.ts";
 import type { HookRecord } from "./records.ts";
 import type { Store } from "./store.ts";
 
@@ -26,14 +27,16 @@ const KEEP = 200;
 export class Webhooks {
   readonly #store: Store;
   readonly #timeoutMs: number;
+  readonly #headers: Dialect["hookHeaders"];
   readonly #stop = new AbortController();
   readonly #running = new Set<Promise<unknown>>();
   #deliveries: Delivery[] = [];
   #lastId = 0;
 
-  constructor(store: Store, timeoutMs: number) {
+  constructor(store: Store, timeoutMs: number, headers: Dialect["hookHeaders"]) {
     this.#store = store;
     this.#timeoutMs = timeoutMs;
+    this.#headers = headers;
   }
 
   /** Whether anybody listens: building a payload costs git calls. */
@@ -114,13 +117,7 @@ export class Webhooks {
     const body = form ? new URLSearchParams({ payload }).toString() : payload;
     const headers: Record<string, string> = {
       "content-type": form ? "application/x-www-form-urlencoded" : "application/json",
-      "user-agent": "GitHub-Hookshot/simulator",
-      "x-github-event": event,
-      "x-github-delivery": guid,
-      "x-github-hook-id": `${hook.id}`,
-      "x-github-hook-installation-target-id": `${hook.repository}`,
-      "x-github-hook-installation-target-type": "repository",
-      ...signatures(hook.secret, body),
+      ...this.#headers(hook, event, guid, body),
     };
     const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(this.#timeoutMs)]);
     try {
@@ -134,6 +131,18 @@ export class Webhooks {
       };
     }
   }
+}
+
+export function githubHookHeaders(hook: HookRecord, event: string, guid: string, body: string): Record<string, string> {
+  return {
+    "user-agent": "GitHub-Hookshot/simulator",
+    "x-github-event": event,
+    "x-github-delivery": guid,
+    "x-github-hook-id": `${hook.id}`,
+    "x-github-hook-installation-target-id": `${hook.repository}`,
+    "x-github-hook-installation-target-type": "repository",
+    ...signatures(hook.secret, body),
+  };
 }
 
 /** Over the bytes of the body as they are sent; nothing when the hook has no secret. */
