@@ -1,6 +1,7 @@
 import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import type { DialectName } from "../simulator/forge/options.ts";
 import { runForgeSimulator } from "../simulator/forge/simulator.ts";
 import { runHypercoreSimulator } from "../simulator/hypercore/simulator.ts";
 import { messageOf, WatcherError } from "../lib/errors.ts";
@@ -34,25 +35,28 @@ export interface SimulateForgeOptions {
   readonly host: string;
   readonly port: number;
   readonly data?: string;
+  readonly dialect: DialectName;
   /** `login:token` each. */
   readonly user: readonly string[];
   readonly repository: readonly string[];
 }
 
-/** A small GitHub-like forge in this process: real git over HTTP, pull requests, comments, statuses. */
+/** A small forge, like GitHub or GitLab, in this process: real git over HTTP, pull requests, comments, statuses. */
 export async function simulateForgeCommand(options: SimulateForgeOptions): Promise<ExitCode> {
-  const repositories = options.repository.map(parseRepository);
+  const repositories = options.repository.map((text) => parseRepository(text, options.dialect));
   const users = options.user.map(parseUser);
   const stop = new AbortController();
   void untilStopped().then(() => stop.abort());
   const dataDir = options.data === undefined ? await mkdtemp(join(tmpdir(), "kraken-forge-")) : resolve(options.data);
-  const { host, port } = options;
-  await listening(runForgeSimulator({ dataDir, host, port, users, repositories }, print, stop.signal));
+  const { host, port, dialect } = options;
+  await listening(runForgeSimulator({ dialect, dataDir, host, port, users, repositories }, print, stop.signal));
   return exitCodes.ok;
 }
 
-function parseRepository(text: string): { readonly owner: string; readonly name: string } {
-  const [, owner, name] = /^([\w.-]+)\/([\w.-]+)$/.exec(text) ?? [];
+function parseRepository(text: string, dialect: DialectName): { readonly owner: string; readonly name: string } {
+  const [, owner, name] = /^([\w.-]+(?:\/[\w.-]+)*)\/([\w.-]+)$/.exec(text) ?? [];
+  if (owner?.includes("/") === true && dialect !== "gitlab")
+    throw new WatcherError("usage", `--repository ${text}: groups of groups exist with --dialect gitlab only`);
   if (owner === undefined || name === undefined)
     throw new WatcherError("usage", `--repository ${text} is no repository: write owner/name, such as acme/fleet`);
   return { owner, name };

@@ -1,6 +1,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { messageOf, WatcherError } from "../lib/errors.ts";
 import { parseDuration } from "../manifest/quantity.ts";
+import { DIALECTS } from "../simulator/forge/options.ts";
 import type { PlanOptions } from "./command-plan.ts";
 import type { Role } from "./command-run.ts";
 import type { SimulateForgeOptions, SimulateHypercoreOptions } from "./command-simulate.ts";
@@ -252,10 +253,11 @@ function addSimulators(simulate: Command, settle: Settle): void {
     );
   simulate
     .command("forge")
-    .description("a small GitHub-like forge with real git repositories")
+    .description("a small forge, like GitHub or GitLab, with real git repositories")
     .option("--host <address>", "address to listen on", "127.0.0.1")
     .option("--port <number>", "port, 0 for any", portOption, 0)
     .option("--data <folder>", "keep repositories and the rest in this folder")
+    .addOption(new Option("--dialect <name>", "whose REST and webhooks it speaks").choices(DIALECTS).default("github"))
     .option("--user <login:token...>", "who may come in", ["kraken-bot:bot-token", "alice:alice-token"])
     .option("--repository <owner/name...>", "repositories to make", ["acme/fleet"])
     .addHelpText(

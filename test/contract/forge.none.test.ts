@@ -17,6 +17,17 @@ forgeContract("none", () => Promise.resolve(bench()), {
   "writes one comment when the answer to it is lost": nothing,
   "writes one comment when asked twice at the same time": nothing,
   "lists open pull requests with head, draft and fork": nothing,
+  "lists open pull requests on every page": nothing,
+  "takes the branch of a status": nothing,
+  "finds the pull request of a commit that came by merge": nothing,
+  "finds the pull request of a commit that came by squash": nothing,
+  "finds the pull request of a commit that came by rebase": nothing,
+  "lists the comments of all pull requests since a time, oldest first": nothing,
+  "lists comments on every page and knows its own": nothing,
+  "reacts to a comment once for each reaction": nothing,
+  "reacts once when the answer to it is lost": nothing,
+  "does not mind that a comment to react to is gone": nothing,
+  "knows who may push": "nobody is known, so nobody may",
 });
 
 it("logs a status with a constant message and its facts as fields", async () => {
@@ -34,14 +45,23 @@ it("logs a status with a constant message and its facts as fields", async () => 
 
 function bench(): ForgeBench {
   return {
+    pageSize: 1,
+    rocket: "🚀",
+    headRef: (number) => `refs/pull/${number}/head`,
     open: () => openNoForge({ log: { info: () => {} } }),
     newCommit: () => Promise.resolve("a".repeat(40)),
-    newPullRequest: () => Promise.resolve({ number: 1, head: "b".repeat(40) }),
+    newPullRequest: () => Promise.resolve({ number: 1, head: "b".repeat(40), branch: "topic" }),
+    mergePullRequest: unused,
     closePullRequest: unused,
     commentAsOther: unused,
+    editAsOther: unused,
     listComments: unused,
     deleteOwnComments: unused,
     listStatuses: unused,
+    listReactions: unused,
+    findPerson: () => Promise.resolve({ login: "alice", id: "1" }),
+    setWriter: unused,
+    listDeployments: unused,
     loseAnswerOnce: unused,
     close: () => Promise.resolve(),
   };

@@ -5,11 +5,26 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { openGithub } from "../../src/adapters/forge/github.ts";
 import { type ForgeSimulator, startForgeSimulator } from "../../src/simulator/forge/simulator.ts";
-import type { ForgeBench } from "../contract/forge.contract.ts";
+import type { ForgeBench, LostWrite } from "../contract/forge.contract.ts";
 
 const run = promisify(execFile);
 const owner = "acme";
 const name = "fleet";
+const pageSize = 4;
+const users = [
+  { login: "kraken-bot", token: "bot-token", type: "Bot" },
+  { login: "alice", token: "alice-token" },
+  { login: "rita", token: "rita-token", permission: "read" },
+] as const;
+
+/** What a lost write looks like on the wire. */
+const lostPaths: Readonly<Record<LostWrite, string>> = {
+  status: `/repos/${owner}/${name}/statuses/`,
+  comment: "/issues/\\d+/comments$",
+  reaction: "/reactions$",
+  deployment: "/deployments$",
+  "deployment status": "/deployments/\\d+/statuses$",
+};
 
 /** The GitHub adapter on a simulated forge with a real git repository in it. */
 export async function startGithubBench(): Promise<ForgeBench & { readonly apiUrl: string }> {
@@ -17,6 +32,8 @@ export async function startGithubBench(): Promise<ForgeBench & { readonly apiUrl
   const simulator = await startForgeSimulator({
     dataDir: join(dataDir, "forge"),
     repositories: [{ owner, name }],
+    users,
+    maxPerPage: pageSize,
     rateLimits: { primary: 100_000 },
   });
   const clone = join(dataDir, "clone");
@@ -32,6 +49,21 @@ export async function startGithubBench(): Promise<ForgeBench & { readonly apiUrl
     await git("commit", "--quiet", "--allow-empty", "--message", `commit ${serial}`);
     return git("rev-parse", "HEAD");
   };
+  const control = async (method: string, path: string, body?: object): Promise<unknown> => {
+    const answer = await fetch(`${simulator.url}/_simulator${path}`, {
+      method,
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    return answer.status === 204 ? undefined : answer.json();
+  };
+  const all = async (path: string): Promise<unknown[]> => {
+    const entries: unknown[] = [];
+    for (let page = 1; ; page += 1) {
+      const more = (await alice("GET", `/repos/${owner}/${name}${path}?page=${page}`)) as unknown[];
+      entries.push(...more);
+      if (more.length < pageSize) return entries;
+    }
+  };
   const push = (user: string, repository: string, branch: string): Promise<string> =>
     git("push", "--quiet", "--force", withUser(simulator.url, user, repository), branch);
 
@@ -41,6 +73,9 @@ export async function startGithubBench(): Promise<ForgeBench & { readonly apiUrl
 
   return {
     apiUrl: simulator.apiUrl,
+    pageSize,
+    rocket: "□",
+    headRef: (number) => `refs/pull/${number}/head`,
     open: () =>
       openGithub({
         apiUrl: simulator.apiUrl,
@@ -67,19 +102,24 @@ export async function startGithubBench(): Promise<ForgeBench & { readonly apiUrl
         draft: options.draft === true,
       };
       const pull = (await alice("POST", `/repos/${owner}/${name}/pulls`, body)) as { number: number };
-      return { number: pull.number, head };
+      return { number: pull.number, head, branch };
+    },
+    async mergePullRequest(number, style) {
+      const path = `/repos/${owner}/${name}/pulls/${number}/merge`;
+      return ((await alice("PUT", path, { merge_method: style })) as { sha: string }).sha;
     },
     async closePullRequest(number) {
       await alice("PATCH", `/repos/${owner}/${name}/pulls/${number}`, { state: "closed" });
     },
     async commentAsOther(number, body) {
-      await alice("POST", `/repos/${owner}/${name}/issues/${number}/comments`, { body });
+      const path = `/repos/${owner}/${name}/issues/${number}/comments`;
+      return String(((await alice("POST", path, { body })) as { id: number }).id);
+    },
+    async editAsOther(_number, id, body) {
+      await alice("PATCH", `/repos/${owner}/${name}/issues/comments/${id}`, { body });
     },
     async listComments(number) {
-      const pages = [1, 2].map((page) =>
-        alice("GET", `/repos/${owner}/${name}/issues/${number}/comments?per_page=100&page=${page}`),
-      );
-      const comments = (await Promise.all(pages)).flat() as { user: { login: string }; body: string }[];
+      const comments = (await all(`/issues/${number}/comments`)) as { user: { login: string }; body: string }[];
       return comments.map((comment) => ({ author: comment.user.login, body: comment.body }));
     },
     async deleteOwnComments(number) {
@@ -89,12 +129,33 @@ export async function startGithubBench(): Promise<ForgeBench & { readonly apiUrl
         if (user.login === "kraken-bot") await bot("DELETE", `${path}/comments/${id}`);
     },
     async listStatuses(revision) {
-      const answer = await fetch(`${simulator.url}/_simulator/statuses?sha=${revision}`);
-      return (await answer.json()) as { context: string; description: string }[];
+      return (await control("GET", `/statuses?sha=${revision}`)) as { context: string; description: string }[];
     },
-    async loseAnswerOnce(method, path) {
-      const fault = { kind: "drop-after", match: { method, path }, times: 1 };
-      await fetch(`${simulator.url}/_simulator/faults`, { method: "POST", body: JSON.stringify(fault) });
+    async listReactions(_number, id) {
+      const reactions = (await all(`/issues/comments/${id}/reactions`)) as { content: string }[];
+      return reactions.map(({ content }) => content);
+    },
+    async findPerson(kind) {
+      if (kind === "nobody") return { login: "nobody", id: "4711" };
+      const login = kind === "writer" ? "alice" : "rita";
+      return { login, id: String(((await bot("GET", `/users/${login}`)) as { id: number }).id) };
+    },
+    async setWriter(may) {
+      const permission = may ? "write" : "read";
+      await control("POST", "/permissions", { repository: `${owner}/${name}`, login: "alice", permission });
+    },
+    async listDeployments(revision, environment) {
+      const found = (await all("/deployments")) as { id: number; sha: string; environment: string }[];
+      const wanted = found.filter((one) => one.sha === revision && one.environment === environment).toReversed();
+      return Promise.all(
+        wanted.map(async ({ id }) =>
+          ((await all(`/deployments/${id}/statuses`)) as { state: string }[]).map(({ state }) => state).toReversed(),
+        ),
+      );
+    },
+    async loseAnswerOnce(write) {
+      const fault = { kind: "drop-after", match: { method: "POST", path: lostPaths[write] }, times: 1 };
+      await control("POST", "/faults", fault);
     },
     async close() {
       await simulator.close();

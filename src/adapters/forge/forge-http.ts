@@ -34,7 +34,7 @@ export interface ForgeHttp {
   /** A read; `accept` names statuses besides 2xx that are answers, not errors. */
   get(url: string, signal: AbortSignal, accept?: readonly number[]): Promise<Answer>;
   /** A list, page after page as `Link: rel="next"` says. */
-  pages(url: string, signal: AbortSignal): AsyncGenerator<Answer>;
+  pages(url: string, signal: AbortSignal, accept?: readonly number[]): AsyncGenerator<Answer>;
   /** A write; redirects are answers when accepted, never followed. */
   send(
     method: WriteMethod,
@@ -166,10 +166,10 @@ export function createForgeHttp(options: ForgeHttpOptions): ForgeHttp {
     }
   }
 
-  async function* pages(url: string, signal: AbortSignal): AsyncGenerator<Answer> {
+  async function* pages(url: string, signal: AbortSignal, accept?: readonly number[]): AsyncGenerator<Answer> {
     let next: string | undefined = url;
     for (let page = 0; next !== undefined && page < maxPages; page += 1) {
-      const answer: Answer = await get(next, signal);
+      const answer: Answer = await get(next, signal, accept);
       yield answer;
       const following = nextPage(answer.headers["link"]);
       next = following === undefined ? undefined : sameOrigin(following, next, options);

@@ -44,7 +44,7 @@ export async function ensureStatus(
 }
 
 /** As GitHub takes it: short enough, nothing above U+FFFF, an address a browser opens. */
-export function toWritable(status: CommitStatus): CommitStatus {
+export function toWritable<Status extends Pick<CommitStatus, "description" | "targetUrl">>(status: Status): Status {
   const plain = status.description.replaceAll(/[\u{10000}-\u{10FFFF}]/gu, "\u25A1");
   const { targetUrl } = status;
   return {

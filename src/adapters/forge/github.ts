@@ -1,11 +1,13 @@
-import type { Forge, PullRequest } from "../../ports/forge.ts";
+import type { Forge } from "../../ports/forge.ts";
 import { checkGithub } from "./github-check.ts";
+import { listComments, mayWrite, react } from "./github-commands.ts";
 import { createEnsureComment } from "./github-comments.ts";
+import { createEnsureDeployment } from "./github-deployments.ts";
 import { createOwnLogin } from "./github-login.ts";
+import { findPullRequestsOf, listOpenPullRequests } from "./github-pulls.ts";
 import { descriptionChars, ensureStatus, findStatus } from "./github-statuses.ts";
-import { createForgeHttp, type ForgeHttp } from "./forge-http.ts";
-import { createRepositoryPlace, type RepositoryPlace } from "./repository-place.ts";
-import { parseList, parsePull, type WirePull } from "./wire.ts";
+import { createForgeHttp } from "./forge-http.ts";
+import { createRepositoryPlace } from "./repository-place.ts";
 
 export interface GithubOptions {
   /** `https://api.github.com`, or `https://HOST/api/v3` of a GitHub Enterprise Server. */
@@ -45,11 +47,16 @@ export function openGithub(options: GithubOptions): Forge {
   return {
     kind: "github",
     // A comment may have 65,536; the rest is room for what GitHub counts differently than JavaScript.
-    limits: { commentChars: 60_000, descriptionChars, hiddenMarker: true },
+    limits: { commentChars: 60_000, descriptionChars, hiddenMarker: true, deployments: true },
     listOpenPullRequests: (baseBranch, signal) => listOpenPullRequests(http, place, baseBranch, signal),
     ensureCommitStatus: (revision, status, signal) => ensureStatus(http, place, revision, status, signal),
     findCommitStatus: (revision, context, signal) => findStatus(http, place, revision, context, signal),
     ensureComment: createEnsureComment(http, place, own),
+    findPullRequestsOf: (revision, signal) => findPullRequestsOf(http, place, revision, signal),
+    listComments: (sinceMs, signal) => listComments(http, place, own, sinceMs, signal),
+    react: (comment, reaction, signal) => react(place, comment, reaction, signal),
+    mayWrite: (author, signal) => mayWrite(http, place, author, signal),
+    ensureDeployment: createEnsureDeployment(http, place),
     fileUrl: (revision, file, line) => fileUrl(apiUrl, options, revision, file, line),
     check: (signal) => checkGithub(http, place, own, signal),
   };
@@ -69,40 +76,4 @@ function fileUrl(
   const site = isApiHost ? `${api.protocol}//${api.host.slice("api.".length)}` : apiUrl.slice(0, -"/api/v3".length);
   const path = [owner, repository, "blob", revision, ...file.split("/")].map(encodeURIComponent).join("/");
   return `${site}/${path}#L${line}`;
-}
-
-/** Most recently updated first. A pull request that moves between pages while they are read is listed once. */
-async function listOpenPullRequests(
-  http: ForgeHttp,
-  place: RepositoryPlace,
-  baseBranch: string,
-  signal: AbortSignal,
-): Promise<readonly PullRequest[]> {
-  const query = `state=open&base=${encodeURIComponent(baseBranch)}&sort=updated&direction=desc&per_page=100`;
-  const pulls = new Map<number, PullRequest>();
-  for await (const page of http.pages(place.url(`/pulls?${query}`), signal)) {
-    for (const pull of parseList(page.body, parsePull)) {
-      if (pull.baseBranch === baseBranch && !pulls.has(pull.number)) pulls.set(pull.number, toPullRequest(pull));
-    }
-  }
-  return [...pulls.values()];
-}
-
-function toPullRequest(pull: WirePull): PullRequest {
-  return {
-    number: pull.number,
-    title: pull.title,
-    url: pull.url,
-    head: pull.headRevision,
-    headRef: `refs/pull/${pull.number}/head`,
-    baseBranch: pull.baseBranch,
-    draft: pull.draft,
-    // A fork that was deleted is a fork: what it held stays untrusted.
-    fork: pull.headRepository === undefined || !sameName(pull.headRepository, pull.baseRepository),
-    author: pull.author ?? "ghost",
-  };
-}
-
-function sameName(a: string, b: string | undefined): boolean {
-  return a.toLowerCase() === b?.toLowerCase();
 }

@@ -51,7 +51,9 @@ export async function findMergeRequestsOf(
 ): Promise<readonly MergedPullRequest[]> {
   const path = `/repository/commits/${encodeURIComponent(revision)}/merge_requests?per_page=100`;
   const merged = new Map<number, MergedPullRequest>();
-  for await (const page of http.pages(place.url(path), signal)) {
+  for await (const page of http.pages(place.url(path), signal, [404])) {
+    // A commit that was forced away came through nothing that is left.
+    if (page.status === 404) return [];
     for (const { number, url, head, state } of parseList(page.body, parseMergeRequest))
       if (state === "merged" && head !== undefined) merged.set(number, { number, url, head });
   }

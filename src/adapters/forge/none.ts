@@ -10,7 +10,7 @@ export function openNoForge(options: { readonly log: ForgeLog }): Forge {
   const { log } = options;
   return {
     kind: "none",
-    limits: { commentChars: 60_000, descriptionChars: 255, hiddenMarker: true },
+    limits: { commentChars: 60_000, descriptionChars: 255, hiddenMarker: true, deployments: false },
     listOpenPullRequests: () => Promise.resolve([]),
     findCommitStatus: () => Promise.resolve(undefined),
     ensureCommitStatus(revision, { context, state, description, targetUrl }, signal) {
@@ -23,6 +23,11 @@ export function openNoForge(options: { readonly log: ForgeLog }): Forge {
       log.info({ pullRequest, marker, markdown }, "pull request comment");
       return Promise.resolve({ url: undefined });
     },
+    findPullRequestsOf: () => Promise.resolve([]),
+    listComments: () => Promise.resolve([]),
+    react: () => Promise.resolve(),
+    mayWrite: () => Promise.resolve(false),
+    ensureDeployment: () => Promise.resolve(),
     fileUrl: () => undefined,
     check: () => Promise.resolve({ login: undefined, findings: [] }),
   };

@@ -6,6 +6,8 @@ import { WatcherError } from "../../lib/errors.ts";
  */
 export interface WireUser {
   readonly login: string;
+  /** Undefined when the forge does not say. */
+  readonly id: number | undefined;
   /** `User`, `Bot`, `Organization`, ...; undefined for accounts that are gone. */
   readonly type: string | undefined;
 }
@@ -24,17 +26,39 @@ export interface WireComment {
   readonly author: WireUser | undefined;
 }
 
+/** A comment in a list of the whole repository. */
+export interface WirePlacedComment extends WireComment {
+  /** Undefined for a comment on an issue. */
+  readonly pullRequest: number | undefined;
+  readonly updatedAtMs: number;
+}
+
+export interface WirePermission {
+  /** `admin`, `write`, `read` or `none`; finer roles are told as the next lower of these. */
+  readonly permission: string;
+  readonly userId: number | undefined;
+}
+
+export interface WireDeploymentStatus {
+  readonly id: number;
+  readonly state: string;
+  readonly description: string;
+  readonly logUrl: string;
+}
+
 export interface WirePull {
   readonly number: number;
   readonly title: string;
   readonly url: string;
   readonly draft: boolean;
   readonly headRevision: string;
+  readonly headBranch: string;
   /** `owner/name`; undefined when the fork was deleted. */
   readonly headRepository: string | undefined;
   readonly baseBranch: string;
   readonly baseRepository: string | undefined;
   readonly author: string | undefined;
+  readonly merged: boolean;
 }
 
 export interface WireRepository {
@@ -46,7 +70,12 @@ export interface WireRepository {
 
 export function parseUser(value: unknown): WireUser {
   const user = record(value, "user");
-  return { login: text(user, "login"), type: optionalText(user, "type") };
+  const { id } = user;
+  return {
+    login: text(user, "login"),
+    id: typeof id === "number" ? id : undefined,
+    type: optionalText(user, "type"),
+  };
 }
 
 export function parseStatus(value: unknown): WireStatus {
@@ -69,6 +98,36 @@ export function parseComment(value: unknown): WireComment {
   };
 }
 
+export function parsePlacedComment(value: unknown): WirePlacedComment {
+  const comment = record(value, "comment");
+  const page = /\/pull\/(\d+)(?:#|$)/.exec(optionalText(comment, "html_url") ?? "");
+  const updatedAtMs = Date.parse(text(comment, "updated_at"));
+  if (Number.isNaN(updatedAtMs)) throw unexpected("a time in updated_at", comment["updated_at"]);
+  return { ...parseComment(value), pullRequest: page === null ? undefined : Number(page[1]), updatedAtMs };
+}
+
+export function parsePermission(value: unknown): WirePermission {
+  const answer = record(value, "permission");
+  return {
+    permission: text(answer, "permission"),
+    userId: isRecord(answer["user"]) ? parseUser(answer["user"]).id : undefined,
+  };
+}
+
+export function parseDeployment(value: unknown): { readonly id: number } {
+  return { id: count(record(value, "deployment"), "id") };
+}
+
+export function parseDeploymentStatus(value: unknown): WireDeploymentStatus {
+  const status = record(value, "deployment status");
+  return {
+    id: count(status, "id"),
+    state: text(status, "state"),
+    description: optionalText(status, "description") ?? "",
+    logUrl: optionalText(status, "log_url") ?? "",
+  };
+}
+
 export function parsePull(value: unknown): WirePull {
   const pull = record(value, "pull request");
   const head = record(pull["head"], "head of a pull request");
@@ -79,10 +138,12 @@ export function parsePull(value: unknown): WirePull {
     url: text(pull, "html_url"),
     draft: pull["draft"] === true,
     headRevision: revision(head),
+    headBranch: text(head, "ref"),
     headRepository: fullNameOf(head["repo"]),
     baseBranch: text(base, "ref"),
     baseRepository: fullNameOf(base["repo"]),
     author: isRecord(pull["user"]) ? optionalText(pull["user"], "login") : undefined,
+    merged: optionalText(pull, "merged_at") !== undefined,
   };
 }
 

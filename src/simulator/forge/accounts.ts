@@ -16,6 +16,7 @@ export interface Need {
 export class Accounts {
   readonly #users: readonly SimulatedUser[];
   readonly #anonymousRead: boolean;
+  readonly #changed = new Map<string, Permission>();
 
   constructor(users: readonly SimulatedUser[], anonymousRead: boolean) {
     this.#users = users;
@@ -51,11 +52,18 @@ export class Accounts {
     const publicly: Permission = repository.private ? "none" : "read";
     if (user === undefined) return this.#anonymousRead ? publicly : "none";
     if (sameName(user.login, repository.owner)) return "admin";
+    const changed = this.#changed.get(changeKey(user.login, repository));
+    if (changed !== undefined) return changed;
     const special = Object.entries(user.repositories ?? {}).find(([name]) =>
       sameName(name, `${repository.owner}/${repository.name}`),
     );
     const given = special?.[1] ?? user.permission ?? "write";
     return RANK[given] > RANK[publicly] ? given : publicly;
+  }
+
+  /** From now on, until the forge stops, in place of what the options say. */
+  changePermission(login: string, repository: RepositoryRecord, permission: Permission): void {
+    this.#changed.set(changeKey(login, repository), permission);
   }
 
   allows(user: SimulatedUser | undefined, repository: RepositoryRecord, role: Permission): boolean {
@@ -82,6 +90,10 @@ export function isGranted(user: SimulatedUser, grant: string): boolean {
 /** GitHub's names of users, repositories and status contexts ignore case. */
 export function sameName(one: string, other: string): boolean {
   return one.toLowerCase() === other.toLowerCase();
+}
+
+function changeKey(login: string, repository: RepositoryRecord): string {
+  return `${repository.id} ${login.toLowerCase()}`;
 }
 
 function tokensIn(header: string): string[] {

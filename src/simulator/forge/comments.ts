@@ -18,6 +18,7 @@ const REACTIONS = ["+1", "-1", "laugh", "confused", "heart", "hooray", "rocket",
 
 export function addCommentRoutes(router: Router, context: ForgeContext): void {
   const issues = "/repos/:owner/:repo/issues";
+  router.add("GET", `${issues}/comments`, (call) => listRepositoryComments(context, call));
   router.add("GET", `${issues}/comments/:id`, (call) => getComment(context, call));
   router.add("PATCH", `${issues}/comments/:id`, (call) => patchComment(context, call));
   router.add("DELETE", `${issues}/comments/:id`, (call) => deleteComment(context, call));
@@ -35,6 +36,22 @@ function listComments(context: ForgeContext, call: Call): Promise<Reply> {
   return pagedReply(call, repository.id, comments, (comment) =>
     renderComment(context, call.apiUrl, repository, comment),
   );
+}
+
+/** Comments of every pull request; `direction` means something only together with `sort`. */
+function listRepositoryComments(context: ForgeContext, call: Call): Promise<Reply> {
+  const repository = repositoryOf(context, call, readingComments(call));
+  const ask = (name: string): string | undefined => call.query.get(name) ?? undefined;
+  const sort = optionalChoice(ask("sort"), ["created", "updated"], "IssueComment", "sort");
+  const direction = optionalChoice(ask("direction"), ["asc", "desc"], "IssueComment", "direction") ?? "desc";
+  const since = Date.parse(ask("since") ?? "") || 0;
+  const key = (comment: CommentRecord): number => (sort === "updated" ? comment.updatedAt : comment.id);
+  const sign = sort === undefined || direction === "asc" ? 1 : -1;
+  const found = context.store.comments
+    .all()
+    .filter((one) => one.repository === repository.id && !one.deleted && one.updatedAt >= since)
+    .toSorted((a, b) => (key(a) - key(b) || a.id - b.id) * sign);
+  return pagedReply(call, repository.id, found, (comment) => renderComment(context, call.apiUrl, repository, comment));
 }
 
 function createComment(context: ForgeContext, call: Call): Reply {

@@ -21,6 +21,7 @@ export interface ForgeContext {
   readonly webhooks: Webhooks;
   readonly mergeability: Mergeability;
   readonly refresh: PullRefresh;
+  readonly maxPerPage: number;
   readonly enterpriseVersion: string | undefined;
   /** Aborted when the forge closes. */
   readonly closing: AbortSignal;

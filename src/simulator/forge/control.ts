@@ -1,7 +1,7 @@
 import { ApiError, notFound } from "./api-error.ts";
 import type { ForgeContext } from "./context.ts";
 import { parseFault } from "./faults.ts";
-import { optionalFlag, optionalText, pathNumber, requiredText } from "./fields.ts";
+import { optionalChoice, optionalFlag, optionalText, pathNumber, requiredText } from "./fields.ts";
 import { makeRepository } from "./repositories-api.ts";
 import { type Call, param, type Reply, type Router } from "./router.ts";
 import { isoTime, renderRepository } from "./wire.ts";
@@ -13,6 +13,8 @@ export function addControlRoutes(router: Router, context: ForgeContext): void {
   router.add("GET", "/_simulator/calls", () => ({ status: 200, body: context.calls.summary() }));
   router.add("GET", "/_simulator/statuses", (call) => statusHistory(context, call));
   router.add("GET", "/_simulator/comments/:id/edits", (call) => commentHistory(context, call));
+  router.add("GET", "/_simulator/deployments", (call) => deploymentHistory(context, call));
+  router.add("POST", "/_simulator/permissions", (call) => changePermission(context, call));
   router.add("POST", "/_simulator/repos", (call) => createRepository(context, call));
 }
 
@@ -47,6 +49,14 @@ function statusHistory(context: ForgeContext, call: Call): Reply {
   return { status: 200, body };
 }
 
+/** GitLab's deployments of a commit to an environment with every state they had; its own API tells the last one only. */
+function deploymentHistory(context: ForgeContext, call: Call): Reply {
+  const rows = context.store.gitlabDeployments
+    .all()
+    .filter((row) => row.sha === call.query.get("sha") && row.environment === call.query.get("environment"));
+  return { status: 200, body: rows.map(({ id, history }) => ({ id, history })) };
+}
+
 /** What became of a comment, deleted or not. */
 function commentHistory(context: ForgeContext, call: Call): Reply {
   const id = pathNumber(param(call, "id"));
@@ -56,9 +66,9 @@ function commentHistory(context: ForgeContext, call: Call): Reply {
 }
 
 async function createRepository(context: ForgeContext, call: Call): Promise<Reply> {
-  const source = optionalText(call, "Repository", "forkOf")?.split("/");
-  const forkOf = source && context.repositories.find(source[0] ?? "", source[1] ?? "");
-  if (source && !forkOf) throw new ApiError(422, "forkOf names no repository.");
+  const source = optionalText(call, "Repository", "forkOf");
+  const forkOf = source === undefined ? undefined : context.repositories.findByPath(source);
+  if (source !== undefined && forkOf === undefined) throw new ApiError(422, "forkOf names no repository.");
   const repository = await makeRepository(context, {
     owner: requiredText(call, "Repository", "owner"),
     name: requiredText(call, "Repository", "name"),
@@ -66,6 +76,16 @@ async function createRepository(context: ForgeContext, call: Call): Promise<Repl
     ...(forkOf ? { forkOf } : {}),
   });
   return { status: 201, body: renderRepository(context, call.apiUrl, repository) };
+}
+
+/** What a user may do in a repository from now on, as when an owner changes it: `{ repository, login, permission }`. */
+function changePermission(context: ForgeContext, call: Call): Reply {
+  const repository = context.repositories.findByPath(requiredText(call, "Permission", "repository"));
+  if (repository === undefined) throw notFound();
+  const wanted = requiredText(call, "Permission", "permission");
+  const permission = optionalChoice(wanted, ["none", "read", "write", "admin"], "Permission", "permission") ?? "none";
+  context.accounts.changePermission(requiredText(call, "Permission", "login"), repository, permission);
+  return { status: 204 };
 }
 
 function fullName(context: ForgeContext, id: number): string | null {

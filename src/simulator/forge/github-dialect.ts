@@ -1,5 +1,6 @@
 import { addCommentRoutes } from "./comments.ts";
 import { addCommitRoutes } from "./commits.ts";
+import { addDeploymentRoutes } from "./deployments.ts";
 import type { Dialect } from "./dialect.ts";
 import { addHookRoutes } from "./hooks-api.ts";
 import { addPullRoutes } from "./pulls-api.ts";
@@ -8,7 +9,15 @@ import { answerRest } from "./rest.ts";
 import { addStatusRoutes } from "./statuses.ts";
 import { githubHookHeaders } from "./webhooks.ts";
 
-const parts = [addRepositoryRoutes, addPullRoutes, addCommentRoutes, addStatusRoutes, addCommitRoutes, addHookRoutes];
+const parts = [
+  addRepositoryRoutes,
+  addPullRoutes,
+  addCommentRoutes,
+  addStatusRoutes,
+  addCommitRoutes,
+  addDeploymentRoutes,
+  addHookRoutes,
+];
 
 export const githubDialect: Dialect = {
   pullRefs: "refs/pull",

@@ -11,7 +11,7 @@ export interface SimulatedUser {
   readonly repositories?: Readonly<Record<string, Permission>>;
   /**
    * Makes the token fine-grained: what is not listed is refused with 403, e.g. `{ statuses: "write" }`.
-   * Names as GitHub has them: contents, statuses, pull_requests, issues, administration, webhooks. Default: everything.
+   * Names as GitHub has them: contents, statuses, pull_requests, issues, deployments, administration, webhooks. Default: everything.
    */
   readonly grants?: Readonly<Record<string, "read" | "write">>;
   /** Shown as `type` of the user; default `User`. */
@@ -36,7 +36,8 @@ export interface RateLimits {
 }
 
 /** Whose REST and webhooks are spoken. */
-export type DialectName = "github" | "gitlab";
+export const DIALECTS = ["github", "gitlab"] as const;
+export type DialectName = (typeof DIALECTS)[number];
 
 export interface ForgeSimulatorOptions {
   /** Default `github`. */
@@ -59,6 +60,8 @@ export interface ForgeSimulatorOptions {
   readonly rateLimits?: RateLimits | false;
   /** Makes the forge answer as a GitHub Enterprise Server of this version (header and `/meta`). */
   readonly enterpriseVersion?: string;
+  /** Most entries of one page, whatever a client asks for; default 100 as on github.com. Small values make tests page. */
+  readonly maxPerPage?: number;
   /** How long a webhook receiver may take, in milliseconds; default 10,000 as on github.com. */
   readonly webhookTimeoutMs?: number;
 }

@@ -1,7 +1,6 @@
 import type { Call, Reply } from "./router.ts";
 
 const DEFAULT_PER_PAGE = 30;
-const MAX_PER_PAGE = 100;
 
 export interface Page<Item> {
   readonly items: readonly Item[];
@@ -15,7 +14,7 @@ export interface Page<Item> {
  * `next` and `last` on the last.
  */
 export function paginate<Item>(call: Call, repositoryId: number, items: readonly Item[]): Page<Item> {
-  const perPage = Math.min(positive(call.query.get("per_page")) ?? DEFAULT_PER_PAGE, MAX_PER_PAGE);
+  const perPage = Math.min(positive(call.query.get("per_page")) ?? DEFAULT_PER_PAGE, call.maxPerPage);
   const page = positive(call.query.get("page")) ?? 1;
   const last = Math.max(1, Math.ceil(items.length / perPage));
   const links = [

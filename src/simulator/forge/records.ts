@@ -93,6 +93,31 @@ export interface StatusRecord {
   readonly createdAt: number;
 }
 
+export interface DeploymentRecord {
+  readonly id: number;
+  readonly repository: number;
+  readonly sha: string;
+  readonly ref: string;
+  readonly task: string;
+  readonly environment: string;
+  readonly description: string | undefined;
+  readonly transient: boolean;
+  readonly production: boolean;
+  readonly creator: string;
+  readonly createdAt: number;
+}
+
+export interface DeploymentStatusRecord {
+  readonly id: number;
+  readonly deployment: number;
+  readonly state: string;
+  readonly description: string;
+  readonly logUrl: string;
+  readonly environmentUrl: string;
+  readonly creator: string;
+  readonly createdAt: number;
+}
+
 export interface HookRecord {
   readonly id: number;
   readonly repository: number;

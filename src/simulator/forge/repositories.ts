@@ -34,6 +34,12 @@ export class Repositories {
     );
   }
 
+  /** By `owner/name`; an owner may be a group of groups. */
+  findByPath(path: string): RepositoryRecord | undefined {
+    const slash = path.lastIndexOf("/");
+    return slash === -1 ? undefined : this.find(path.slice(0, slash), path.slice(slash + 1));
+  }
+
   /** Folders are named by id, so a rename moves nothing. */
   directory(repository: RepositoryRecord): string {
     return join(this.#root, `${repository.id}.git`);

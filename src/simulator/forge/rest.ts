@@ -47,6 +47,7 @@ export async function answerRest(
       path,
       apiUrl: `${context.siteUrl()}${prefix}`,
       query: url.searchParams,
+      maxPerPage: context.maxPerPage,
       headers: incoming.headers,
       body,
       user,

@@ -10,6 +10,8 @@ export interface Call {
   readonly apiUrl: string;
   readonly params: Readonly<Record<string, string>>;
   readonly query: URLSearchParams;
+  /** Most entries a list answers at once. */
+  readonly maxPerPage: number;
   readonly headers: IncomingHttpHeaders;
   readonly body: Readonly<Record<string, unknown>>;
   /** Undefined: no credentials were sent. */

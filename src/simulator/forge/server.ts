@@ -163,6 +163,7 @@ async function answerControl(
     apiUrl: `${context.siteUrl()}${context.dialect.apiPath}`,
     params: found.params,
     query: url.searchParams,
+    maxPerPage: context.maxPerPage,
   };
   const reply = await found.route.handler({ ...call, headers: incoming.headers, body, user: undefined });
   const text = reply.body === undefined ? "" : JSON.stringify(reply.body);

@@ -3,6 +3,8 @@ import type { GitlabDeploymentRecord, JobRecord, PipelineRecord } from "./gitlab
 import type {
   CommentEditRecord,
   CommentRecord,
+  DeploymentRecord,
+  DeploymentStatusRecord,
   HookRecord,
   PullRecord,
   ReactionRecord,
@@ -104,6 +106,8 @@ export class Store {
   readonly pipelines = this.#table<PipelineRecord>("pipelines", (row) => row.sha);
   readonly jobs = this.#table<JobRecord>("jobs", (row) => row.sha);
   readonly gitlabDeployments = this.#table<GitlabDeploymentRecord>("gitlabDeployments", (row) => `${row.repository}`);
+  readonly deployments = this.#table<DeploymentRecord>("deployments", (row) => `${row.repository}`);
+  readonly deploymentStatuses = this.#table<DeploymentStatusRecord>("deploymentStatuses", (row) => `${row.deployment}`);
   readonly hooks = this.#table<HookRecord>("hooks", (row) => `${row.repository}`);
 
   constructor(path: string) {

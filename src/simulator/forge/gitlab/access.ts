@@ -36,16 +36,11 @@ function isReporter(user: SimulatedUser, repository: RepositoryRecord): boolean 
  */
 export function projectOf(context: ForgeContext, call: Call, role: number = ROLES.none): RepositoryRecord {
   const id = param(call, "id");
-  const found = /^\d+$/.test(id) ? context.store.repositories.get(Number(id)) : findByPath(context, id);
+  const found = /^\d+$/.test(id) ? context.store.repositories.get(Number(id)) : context.repositories.findByPath(id);
   if (found === undefined || !context.accounts.allows(call.user, found, "read")) throw missing("Project");
   if (!/^\d+$/.test(id) && !sameName(`${found.owner}/${found.name}`, id)) throw movedTo(call, found);
   if (roleOf(context, call.user, found) < role) throw call.user === undefined ? unauthorized() : forbidden();
   return found;
-}
-
-export function findByPath(context: ForgeContext, path: string): RepositoryRecord | undefined {
-  const slash = path.lastIndexOf("/");
-  return slash === -1 ? undefined : context.repositories.find(path.slice(0, slash), path.slice(slash + 1));
 }
 
 function movedTo(call: Call, project: RepositoryRecord): GitlabError {

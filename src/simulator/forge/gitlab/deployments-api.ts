@@ -42,7 +42,7 @@ async function createDeployment(context: ForgeContext, call: Call): Promise<Repl
   if ((await findCommit(context.repositories.directory(project), sha)) === undefined)
     throw new GitlabError(400, { message: { sha: ["The commit does not exist"] } });
   const now = Date.now();
-  const row = { repository: project.id, environment, sha, ref, tag, status, creator: login };
+  const row = { repository: project.id, environment, sha, ref, tag, status, history: [status], creator: login };
   const made = context.store.gitlabDeployments.insert({ ...row, createdAt: now, updatedAt: now });
   return { status: 201, body: renderDeployment(context, made) };
 }
@@ -58,7 +58,12 @@ function putDeployment(context: ForgeContext, call: Call): Reply {
     const why = `Cannot transition status via :${event} from :${found.status}`;
     throw new GitlabError(400, `${why} (Reason(s): Status cannot transition via "${event}")`);
   }
-  const moved = context.store.gitlabDeployments.replace({ ...found, status, updatedAt: Date.now() });
+  const moved = context.store.gitlabDeployments.replace({
+    ...found,
+    status,
+    history: [...found.history, status],
+    updatedAt: Date.now(),
+  });
   return { status: 200, body: renderDeployment(context, moved) };
 }
 

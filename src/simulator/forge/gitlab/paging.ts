@@ -1,7 +1,6 @@
 import type { Call, Reply } from "../router.ts";
 
 const DEFAULT_PER_PAGE = 20;
-const MAX_PER_PAGE = 100;
 
 /** A list answer with GitLab's headers: the page as numbers in `X-*`, and as addresses in `Link`. */
 export async function pagedReply<Item>(
@@ -9,7 +8,7 @@ export async function pagedReply<Item>(
   items: readonly Item[],
   render: (item: Item) => unknown,
 ): Promise<Reply> {
-  const perPage = Math.min(positive(call.query.get("per_page")) ?? DEFAULT_PER_PAGE, MAX_PER_PAGE);
+  const perPage = Math.min(positive(call.query.get("per_page")) ?? DEFAULT_PER_PAGE, call.maxPerPage);
   const page = positive(call.query.get("page")) ?? 1;
   const last = Math.max(1, Math.ceil(items.length / perPage));
   const next = page < last ? page + 1 : undefined;

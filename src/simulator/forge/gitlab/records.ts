@@ -37,6 +37,8 @@ export interface GitlabDeploymentRecord {
   readonly ref: string;
   readonly tag: boolean;
   readonly status: DeploymentStatus;
+  /** Every state it had, oldest first. */
+  readonly history: readonly DeploymentStatus[];
   readonly creator: string;
   readonly createdAt: number;
   readonly updatedAt: number;

@@ -5,7 +5,7 @@ import { findBranch, findCommit, isAncestor } from "../git-objects.ts";
 import { editPull, openPull } from "../pulls.ts";
 import type { PullRecord, RepositoryRecord } from "../records.ts";
 import { type Call, param, type Reply, type Router } from "../router.ts";
-import { findByPath, projectOf, requestOf, roleOf, ROLES, signedIn } from "./access.ts";
+import { projectOf, requestOf, roleOf, ROLES, signedIn } from "./access.ts";
 import { badParameter, forbidden, GitlabError, missing } from "./error.ts";
 import { optionalChoice, optionalFlag, optionalText, requiredText } from "./fields.ts";
 import { acceptRequest, rebaseRequest } from "./merge.ts";
@@ -79,7 +79,7 @@ async function createRequest(context: ForgeContext, call: Call): Promise<Reply> 
 function targetOf(context: ForgeContext, call: Call, source: RepositoryRecord): RepositoryRecord {
   const id = optionalText(call, "target_project_id");
   if (id === undefined) return source;
-  const target = /^\d+$/.test(id) ? context.store.repositories.get(Number(id)) : findByPath(context, id);
+  const target = /^\d+$/.test(id) ? context.store.repositories.get(Number(id)) : context.repositories.findByPath(id);
   if (target === undefined || !context.accounts.allows(call.user, target, "read")) throw missing("Project");
   return target;
 }

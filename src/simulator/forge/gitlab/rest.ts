@@ -34,6 +34,7 @@ export async function answerGitlab(
       path,
       apiUrl: `${context.siteUrl()}${PREFIX}`,
       query: url.searchParams,
+      maxPerPage: context.maxPerPage,
       headers: incoming.headers,
       body,
       user,
