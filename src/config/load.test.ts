@@ -147,6 +147,10 @@ describe("GitLab", () => {
       expect.stringMatching(/does not end in <group>\/<project>/),
     ]);
   });
+  it("has no Apps", () => {
+    const app = onGitlab("https://gitlab.com/a/b").replace("tokenEnv: T", "app: { id: 1, privateKeyFile: k }");
+    expect(problems(app)).toEqual([expect.stringMatching(/app: goes with type github only/)]);
+  });
 });
 
 describe("libvirt", () => {
@@ -215,6 +219,38 @@ describe("libvirt", () => {
     expect(good(onLimits("{ cpu: 2 }")).clusters[0]?.limits).toEqual({ cpu: 2 });
     const onHypercore = `${hypercore("endpoints: [https://h]")}    limits: { memory: 1 GB }\n`;
     expect(good(onHypercore).clusters[0]?.limits).toEqual({ memoryBytes: 1e9 });
+  });
+});
+
+describe("a GitHub App", () => {
+  const on = (url: string, forge: string): string =>
+    `repositories: [{ name: f, url: "${url}", forge: { type: github, ${forge} } }]\nclusters: []`;
+  const url = "https://github.com/acme/fleet";
+
+  it("takes the place of a token, for git too where the address is the forge's", () => {
+    const [first] = good(on(url, "app: { id: 17, privateKeyFile: app.pem }, deployments: true")).repositories;
+    expect(first).toMatchObject({
+      auth: { kind: "forge-app" },
+      forge: { token: undefined, app: { id: "17", installationId: undefined }, deployments: true },
+    });
+    expect(JSON.stringify(showConfig(good(on(url, "app: { id: 17, privateKeyFile: app.pem }"))))).toContain(
+      "(file /etc/kraken/app.pem)",
+    );
+    const elsewhere = on(
+      "ssh://git@github.com/acme/fleet",
+      "app: { id: Iv1.a, privateKeyFile: /k, installationId: 5 }",
+    );
+    expect(good(elsewhere).repositories[0]).toMatchObject({
+      auth: undefined,
+      forge: { app: { id: "Iv1.a", installationId: 5 }, deployments: false },
+    });
+  });
+
+  it("goes without a token beside it, and not without its key", () => {
+    const both = "tokenEnv: T, app: { id: 17, privateKeyFile: app.pem }";
+    expect(problems(on(url, both))[0]).toMatch(/forge: give a token or app, not both/);
+    expect(problems(on(url, "app: { id: 17 }"))[0]).toMatch(/privateKeyFile is missing/);
+    expect(problems(on(url, "deployments: true"))[0]).toMatch(/tokenFile .*is missing/);
   });
 });
 

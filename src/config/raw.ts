@@ -42,7 +42,12 @@ export interface RawRepository {
   readonly clusters?: readonly string[];
 }
 
-export type RawForge = RawSecret<"token"> & { readonly type: "none" | "github" | "gitlab"; readonly apiUrl?: string };
+export type RawForge = RawSecret<"token"> & {
+  readonly type: "none" | "github" | "gitlab";
+  readonly apiUrl?: string;
+  readonly app?: { readonly id: string | number; readonly privateKeyFile: string; readonly installationId?: number };
+  readonly deployments?: boolean;
+};
 
 export type RawAuth = RawSecret<"token"> & {
   readonly username?: string;

@@ -1,7 +1,8 @@
-import type { ForgeConfig, GitAuthConfig, RepositoryConfig, SecretReference } from "./config.ts";
+import type { ForgeConfig, GitAuthConfig, GithubAppConfig, RepositoryConfig, SecretReference } from "./config.ts";
 import type { ConfigPath } from "./config-problem.ts";
-import type { RawRepository } from "./raw.ts";
+import type { RawForge, RawRepository } from "./raw.ts";
 import { isLoopback, type ResolveContext } from "./resolve-context.ts";
+import { secretInFile } from "./secrets.ts";
 
 const defaultPoll = "15s";
 const shortestPollMs = 1_000;
@@ -70,9 +71,9 @@ function resolveAuth(
   context: ResolveContext,
 ): GitAuthConfig | undefined {
   if (raw.auth === undefined) {
-    return forge.type !== "none" && servesGit(forge.apiUrl, remote)
-      ? { kind: "token", username: forge.type === "gitlab" ? "oauth2" : undefined, token: forge.token }
-      : undefined;
+    if (forge.type === "none" || !servesGit(forge.apiUrl, remote)) return undefined;
+    if (forge.token === undefined) return { kind: "forge-app" };
+    return { kind: "token", username: forge.type === "gitlab" ? "oauth2" : undefined, token: forge.token };
   }
   const place = [...at, "auth"];
   const { sshKeyFile, knownHostsFile, username } = raw.auth;
@@ -107,29 +108,34 @@ function resolveForge(
   const { forge } = raw;
   if (forge === undefined || forge.type === "none") return { type: "none" };
   const place = [...at, "forge"];
-  const token = context.secret(forge, "token", place, true);
+  const app = resolveApp(forge, place, context);
+  const token = context.secret(forge, "token", place, forge.app === undefined);
+  if (token !== undefined && app !== undefined) context.problem(place, "give a token or app, not both");
   const apiUrl = context.optionalUrl(forge.apiUrl, [...place, "apiUrl"], ["https:", "http:"]);
   if (remote?.kind === "file" && apiUrl === undefined) {
     context.problem(place, "apiUrl is needed, because url names no host");
   }
-  if (forge.type === "gitlab") return resolveGitlab(remote, apiUrl, token, at, network, context);
+  if (forge.type === "gitlab") return resolveGitlab(forge, remote, apiUrl, token, at, network, context);
   const [owner, repository] = remote?.path.split("/").slice(-2) ?? [];
   if (remote !== undefined && (owner === undefined || owner === "" || repository === undefined)) {
     context.problem([...at, "url"], "does not end in <owner>/<repository>, which forge type github needs");
   }
-  if (token === undefined) return { type: "none" };
+  if (token === undefined && app === undefined) return { type: "none" };
   return {
     type: "github",
     apiUrl: (apiUrl ?? githubApi(remote?.host ?? "")).replace(/\/+$/, ""),
     owner: owner ?? "",
     repository: repository ?? "",
     token,
+    app,
+    deployments: forge.deployments ?? false,
     ...network,
   };
 }
 
 /** GitLab's projects may lie in groups of groups; an installation below a path has that path in addresses for the web only. */
 function resolveGitlab(
+  forge: RawForge,
   remote: Remote | undefined,
   given: string | undefined,
   token: SecretReference | undefined,
@@ -147,7 +153,16 @@ function resolveGitlab(
   if (remote !== undefined && !/^[^/]+(\/[^/]+)+$/.test(project)) {
     context.problem([...at, "url"], "does not end in <group>/<project>, which forge type gitlab needs");
   }
-  return token === undefined ? { type: "none" } : { type: "gitlab", apiUrl, project, token, ...network };
+  if (forge.app !== undefined) context.problem([...at, "forge", "app"], "goes with type github only: give a token");
+  if (token === undefined) return { type: "none" };
+  return { type: "gitlab", apiUrl, project, token, deployments: forge.deployments ?? false, ...network };
+}
+
+function resolveApp({ app }: RawForge, place: ConfigPath, context: ResolveContext): GithubAppConfig | undefined {
+  if (app === undefined) return undefined;
+  const privateKey = secretInFile(context.file(app.privateKeyFile));
+  if (`${app.id}`.trim() === "") context.problem([...place, "app", "id"], "must not be empty");
+  return { id: `${app.id}`, privateKey, installationId: app.installationId };
 }
 
 /** Where the REST API of a host lives (GitHub REST docs): its own host for github.com and ghe.com, a path on an own server. */

@@ -124,7 +124,10 @@ describe("a note", () => {
     stub.expect("GET /api/v4/user", user);
     stub.expect(search, { status: 200, body: [] });
     stub.expect(`POST ${notes}`, { cut: true });
-    stub.expect(search, { status: 200, body: [note(1, 9, `${marker}\n\nplan`)] });
+    for (let look = 0; look < 2; look += 1) {
+      stub.expect("GET /api/v4/user", user);
+      stub.expect(search, { status: 200, body: [note(1, 9, `${marker}\n\nplan`)] });
+    }
     const { url } = await open().ensureComment(7, marker, `${marker}\n\nplan`, signal);
     expect(url).toBe(`${stub.url}/acme/infra/fleet/-/merge_requests/7#note_1`);
   });
@@ -146,10 +149,14 @@ describe("a note", () => {
   it("of a bot that was replaced is left alone", async () => {
     stub.expect("GET /api/v4/user", user);
     stub.expect(search, { status: 200, body: [note(3, 9, `${marker} a`)] });
-    stub.expect("GET /api/v4/user", { status: 200, body: { id: 10, username: "project_42_bot_2a" } });
+    const other = { status: 200, body: { id: 10, username: "project_42_bot_2a" } };
     stub.expect(`GET ${notes}/3`, { status: 200, body: note(3, 9, `${marker} a`) });
+    stub.expect("GET /api/v4/user", other);
+    stub.expect("GET /api/v4/user", other);
     stub.expect(search, { status: 200, body: [note(3, 9, `${marker} a`)] });
     stub.expect(`POST ${notes}`, { status: 201, body: note(4, 10, `${marker} b`) });
+    stub.expect("GET /api/v4/user", other);
+    stub.expect(search, { status: 200, body: [note(3, 9, `${marker} a`), note(4, 10, `${marker} b`)] });
     const forge = open();
     await forge.ensureComment(7, marker, `${marker} a`, signal);
     await forge.ensureComment(7, marker, `${marker} b`, signal);

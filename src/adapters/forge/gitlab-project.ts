@@ -10,7 +10,7 @@ export interface ProjectPlace {
   write(
     method: WriteMethod,
     suffix: string,
-    body: object,
+    body: object | undefined,
     signal: AbortSignal,
     accept?: readonly number[],
   ): Promise<Answer>;

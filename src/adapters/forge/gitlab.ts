@@ -3,10 +3,11 @@ import { createForgeHttp } from "./forge-http.ts";
 import { checkGitlab } from "./gitlab-check.ts";
 import { awardEmoji, listNotes, mayWriteProject } from "./gitlab-conversation.ts";
 import { ensureGitlabDeployment } from "./gitlab-deployments.ts";
-import { createEnsureNote } from "./gitlab-notes.ts";
+import { createNoteDesk, noteUrl } from "./gitlab-notes.ts";
 import { createProjectPlace } from "./gitlab-project.ts";
 import { findMergeRequestsOf, listOpenMergeRequests } from "./gitlab-requests.ts";
 import { descriptionChars, ensureGitlabStatus, findGitlabStatus } from "./gitlab-statuses.ts";
+import { createEnsureSticky } from "./sticky-comment.ts";
 
 export interface GitlabOptions {
   /** `https://HOST/api/v4`, with the path of the installation before `/api` where it has one. */
@@ -37,6 +38,7 @@ export function openGitlab(options: GitlabOptions): Forge {
     headers: { accept: "application/json", "user-agent": options.userAgent ?? "kraken-gitops" },
   });
   const place = createProjectPlace(http, apiUrl, options.project);
+  const ensureNote = createEnsureSticky(createNoteDesk(http, apiUrl, place));
   return {
     kind: "gitlab",
     // A note may have 1,000,000, but nobody reads that; the page of a merge request gets slow long before.
@@ -44,7 +46,10 @@ export function openGitlab(options: GitlabOptions): Forge {
     listOpenPullRequests: (baseBranch, signal) => listOpenMergeRequests(http, place, baseBranch, signal),
     ensureCommitStatus: (revision, status, signal) => ensureGitlabStatus(http, place, revision, status, signal),
     findCommitStatus: (revision, context, signal) => findGitlabStatus(http, place, revision, context, signal),
-    ensureComment: createEnsureNote(http, apiUrl, place),
+    ensureComment: async (request, marker, markdown, signal) => {
+      const { id } = await ensureNote(request, marker, markdown, signal);
+      return { url: noteUrl(place, request, id) };
+    },
     findPullRequestsOf: (revision, signal) => findMergeRequestsOf(http, place, revision, signal),
     listComments: (sinceMs, signal) => listNotes(http, apiUrl, place, sinceMs, signal),
     react: (comment, reaction, signal) => awardEmoji(place, comment, reaction, signal),
