@@ -41,9 +41,9 @@ export interface SimulateForgeOptions {
   readonly repository: readonly string[];
 }
 
-/** A small forge, like GitHub, Gitea or Forgejo, in this process: real git over HTTP, pull requests, comments, statuses. */
+/** A small forge, like GitHub, GitLab, Gitea or Forgejo, in this process: real git over HTTP, pull requests, comments, statuses. */
 export async function simulateForgeCommand(options: SimulateForgeOptions): Promise<ExitCode> {
-  const repositories = options.repository.map(parseRepository);
+  const repositories = options.repository.map((text) => parseRepository(text, options.dialect));
   const users = options.user.map(parseUser);
   const stop = new AbortController();
   void untilStopped().then(() => stop.abort());
@@ -53,8 +53,10 @@ export async function simulateForgeCommand(options: SimulateForgeOptions): Promi
   return exitCodes.ok;
 }
 
-function parseRepository(text: string): { readonly owner: string; readonly name: string } {
-  const [, owner, name] = /^([\w.-]+)\/([\w.-]+)$/.exec(text) ?? [];
+function parseRepository(text: string, dialect: DialectName): { readonly owner: string; readonly name: string } {
+  const [, owner, name] = /^([\w.-]+(?:\/[\w.-]+)*)\/([\w.-]+)$/.exec(text) ?? [];
+  if (owner?.includes("/") === true && dialect !== "gitlab")
+    throw new WatcherError("usage", `--repository ${text}: groups of groups exist with --dialect gitlab only`);
   if (owner === undefined || name === undefined)
     throw new WatcherError("usage", `--repository ${text} is no repository: write owner/name, such as acme/fleet`);
   return { owner, name };

@@ -254,7 +254,7 @@ function addSimulators(simulate: Command, settle: Settle): void {
     );
   simulate
     .command("forge")
-    .description("a small forge, like GitHub, Gitea or Forgejo, with real git repositories")
+    .description("a small forge, like GitHub, GitLab, Gitea or Forgejo, with real git repositories")
     .option("--host <address>", "address to listen on", "127.0.0.1")
     .option("--port <number>", "port, 0 for any", portOption, 0)
     .option("--data <folder>", "keep repositories and the rest in this folder")

@@ -87,6 +87,18 @@ export type ForgeConfig =
       readonly caFile: string | undefined;
       readonly proxy: string | undefined;
     }
+  | {
+      readonly type: "gitlab";
+      /** Derived from the repository's url unless given. */
+      readonly apiUrl: string;
+      /** Full path with all groups. */
+      readonly project: string;
+      readonly token: SecretReference;
+      /** Whether what is applied to clusters is noted as deployments. */
+      readonly deployments?: boolean | undefined;
+      readonly caFile: string | undefined;
+      readonly proxy: string | undefined;
+    }
   | GiteaConfig<"gitea">
   | GiteaConfig<"forgejo">;
 

@@ -21,6 +21,11 @@ function onGitea(type: string, url: string, apiUrl = ""): string {
   return `repositories: [{ name: f, url: "${url}", forge: { type: ${type}, tokenEnv: T${api} } }]\nclusters: []`;
 }
 
+function onGitlab(url: string, apiUrl = ""): string {
+  const api = apiUrl === "" ? "" : `, apiUrl: ${apiUrl}`;
+  return `repositories: [{ name: f, url: "${url}", forge: { type: gitlab, tokenEnv: T${api} } }]\nclusters: []`;
+}
+
 function onGithub(url: string): string {
   return `repositories: [{ name: f, url: "${url}", forge: { type: github, tokenEnv: T } }]\nclusters: []`;
 }
@@ -141,6 +146,42 @@ describe("Gitea and Forgejo", () => {
     expect(problems(onGitea("forgejo", "https://git.example/fleet"))).toEqual([
       expect.stringMatching(/does not end in <owner>\/<repository>, which forge type forgejo needs/),
     ]);
+  });
+});
+
+describe("GitLab", () => {
+  it.each([
+    ["https://gitlab.com/acme/fleet.git", "", "https://gitlab.com/api/v4", "acme/fleet"],
+    ["git@altssh.gitlab.com:acme/fleet.git", "", "https://gitlab.com/api/v4", "acme/fleet"],
+    ["git@git.example:acme/infra/eu/fleet.git", "", "https://git.example/api/v4", "acme/infra/eu/fleet"],
+    [
+      "https://git.example/gitlab/acme/infra/fleet",
+      "https://git.example/gitlab/api/v4/",
+      "https://git.example/gitlab/api/v4",
+      "acme/infra/fleet",
+    ],
+    [
+      "git@git.example:gitlab/fleet",
+      "https://git.example/gitlab/api/v4",
+      "https://git.example/gitlab/api/v4",
+      "gitlab/fleet",
+    ],
+  ])("derives API and project of %s", (url, given, apiUrl, project) => {
+    expect(good(onGitlab(url, given)).repositories[0]?.forge).toMatchObject({ type: "gitlab", apiUrl, project });
+  });
+  it("uses the forge's token for git over HTTPS, in the way GitLab wants it", () => {
+    const [repository] = good(onGitlab("https://gitlab.com/a/b")).repositories;
+    expect(repository?.auth).toMatchObject({ kind: "token", username: "oauth2" });
+    expect(good(onGitlab("git@gitlab.com:a/b")).repositories[0]?.auth).toBeUndefined();
+  });
+  it("wants a project in a group", () => {
+    expect(problems(onGitlab("https://gitlab.com/fleet"))).toEqual([
+      expect.stringMatching(/does not end in <group>\/<project>/),
+    ]);
+  });
+  it("has no Apps", () => {
+    const app = onGitlab("https://gitlab.com/a/b").replace("tokenEnv: T", "app: { id: 1, privateKeyFile: k }");
+    expect(problems(app)).toEqual([expect.stringMatching(/app: goes with type github only/)]);
   });
 });
 

@@ -45,7 +45,7 @@ export interface RawRepository {
 
 export type RawForge = RawSecret<"token"> &
   RawSecret<"webhookSecret"> & {
-    readonly type: "none" | "github" | "gitea" | "forgejo";
+    readonly type: "none" | "github" | "gitlab" | "gitea" | "forgejo";
     readonly apiUrl?: string;
     readonly app?: { readonly id: string | number; readonly privateKeyFile: string; readonly installationId?: number };
     readonly deployments?: boolean;

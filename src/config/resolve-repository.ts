@@ -1,4 +1,4 @@
-import type { ForgeConfig, GitAuthConfig, GithubAppConfig, RepositoryConfig } from "./config.ts";
+import type { ForgeConfig, GitAuthConfig, GithubAppConfig, RepositoryConfig, SecretReference } from "./config.ts";
 import type { ConfigPath } from "./config-problem.ts";
 import type { RawForge, RawRepository } from "./raw.ts";
 import { isLoopback, type ResolveContext } from "./resolve-context.ts";
@@ -74,7 +74,7 @@ function resolveAuth(
   if (raw.auth === undefined) {
     if (forge.type === "none" || !servesGit(forge.apiUrl, remote)) return undefined;
     if (forge.token === undefined) return { kind: "forge-app" };
-    return { kind: "token", username: undefined, token: forge.token };
+    return { kind: "token", username: forge.type === "gitlab" ? "oauth2" : undefined, token: forge.token };
   }
   const place = [...at, "auth"];
   const { sshKeyFile, knownHostsFile, username } = raw.auth;
@@ -116,6 +116,7 @@ function resolveForge(
   if (remote?.kind === "file" && apiUrl === undefined) {
     context.problem(place, "apiUrl is needed, because url names no host");
   }
+  if (forge.type === "gitlab") return resolveGitlab(forge, remote, apiUrl, token, at, network, context);
   const [owner, repository] = remote?.path.split("/").slice(-2) ?? [];
   if (remote !== undefined && (owner === undefined || owner === "" || repository === undefined)) {
     context.problem([...at, "url"], `does not end in <owner>/<repository>, which forge type ${forge.type} needs`);
@@ -143,6 +144,31 @@ function resolveForge(
     deployments: forge.deployments ?? false,
     ...network,
   };
+}
+
+/** GitLab's projects may lie in groups of groups; an installation below a path has that path in addresses for the web only. */
+function resolveGitlab(
+  forge: RawForge,
+  remote: Remote | undefined,
+  given: string | undefined,
+  token: SecretReference | undefined,
+  at: ConfigPath,
+  network: { readonly caFile: string | undefined; readonly proxy: string | undefined },
+  context: ResolveContext,
+): ForgeConfig {
+  // ssh for networks that let out nothing but port 443.
+  const host = remote?.host === "altssh.gitlab.com" ? "gitlab.com" : (remote?.host ?? "");
+  const apiUrl = (given ?? `https://${host}/api/v4`).replace(/\/+$/, "");
+  const below = URL.canParse(apiUrl) ? new URL(apiUrl).pathname.replace(/^\/|\/?api\/v4$/g, "") : "";
+  const path = remote?.path ?? "";
+  const project =
+    remote?.kind === "http" && below !== "" && path.startsWith(`${below}/`) ? path.slice(below.length + 1) : path;
+  if (remote !== undefined && !/^[^/]+(\/[^/]+)+$/.test(project)) {
+    context.problem([...at, "url"], "does not end in <group>/<project>, which forge type gitlab needs");
+  }
+  if (forge.app !== undefined) context.problem([...at, "forge", "app"], "goes with type github only: give a token");
+  if (token === undefined) return { type: "none" };
+  return { type: "gitlab", apiUrl, project, token, deployments: forge.deployments ?? false, ...network };
 }
 
 function resolveApp({ app }: RawForge, place: ConfigPath, context: ResolveContext): GithubAppConfig | undefined {

@@ -109,15 +109,27 @@ function jsonText(text: string): string | undefined {
   try {
     const body: unknown = JSON.parse(text);
     if (typeof body !== "object" || body === null) return undefined;
-    const { message, errors } = body as { message?: unknown; errors?: unknown };
+    const { message, errors, error, error_description } = body as Record<string, unknown>;
     const details = (Array.isArray(errors) ? errors : [])
       .map((entry: unknown) => (typeof entry === "string" ? entry : detailOf(entry)))
       .filter((detail) => detail !== "");
-    const parts = [typeof message === "string" ? message : "", details.join(", ")].filter((part) => part !== "");
+    const parts = [messageText(message), messageText(error_description ?? error), details.join(", ")].filter(
+      (part) => part !== "",
+    );
     return parts.join(": ");
   } catch {
     return undefined;
   }
+}
+
+/** GitLab gives a text, a list of texts, or such a list for each field. */
+function messageText(message: unknown): string {
+  if (typeof message === "string") return message;
+  if (Array.isArray(message)) return message.filter((one) => typeof one === "string").join(", ");
+  if (typeof message !== "object" || message === null) return "";
+  return Object.entries(message)
+    .map(([field, said]) => `${field} ${messageText(said)}`)
+    .join(", ");
 }
 
 function detailOf(entry: unknown): string {

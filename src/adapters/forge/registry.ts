@@ -4,6 +4,7 @@ import type { Forge } from "../../ports/forge.ts";
 import { createGithubApp, type GithubApp } from "./github-app.ts";
 import { openGitea } from "./gitea.ts";
 import { openGithub } from "./github.ts";
+import { openGitlab } from "./gitlab.ts";
 import { type ForgeLog, openNoForge } from "./none.ts";
 
 export type ForgeKind = ForgeConfig["type"];
@@ -15,6 +16,7 @@ const forges: { readonly [K in ForgeKind]: ForgeOpener<K> } = {
   github: (config) => openGithub({ ...config, token: forgeToken(config), app: appOf(config) }),
   gitea: (config) => openGitea({ ...config, flavour: "gitea", token: () => config.token.read() }),
   forgejo: (config) => openGitea({ ...config, flavour: "forgejo", token: () => config.token.read() }),
+  gitlab: (config) => openGitlab({ ...config, token: () => config.token.read() }),
   none: (_config, log) => openNoForge({ log }),
 };
 

@@ -217,7 +217,7 @@ export function optionalText(of: Readonly<Record<string, unknown>>, key: string)
   return typeof value === "string" ? value : undefined;
 }
 
-function time(of: Readonly<Record<string, unknown>>, key: string): number {
+export function time(of: Readonly<Record<string, unknown>>, key: string): number {
   const ms = Date.parse(text(of, key));
   if (Number.isNaN(ms)) throw unexpected(`a time in ${key}`, of[key]);
   return ms;

@@ -34,6 +34,10 @@ export class Accounts {
     return this.#users.find((user) => sameName(user.login, login));
   }
 
+  logins(): readonly string[] {
+    return this.#users.map((user) => user.login);
+  }
+
   idOf(login: string): number {
     return this.#users.findIndex((user) => sameName(user.login, login)) + 1;
   }

@@ -14,6 +14,7 @@ export function addControlRoutes(router: Router, context: ForgeContext): void {
   router.add("GET", "/_simulator/statuses", (call) => statusHistory(context, call));
   router.add("GET", "/_simulator/comments/:id/edits", (call) => commentHistory(context, call));
   router.add("POST", "/_simulator/repos/:owner/:repo/pulls/:number/ready", (call) => markReady(context, call));
+  router.add("GET", "/_simulator/deployments", (call) => deploymentHistory(context, call));
   router.add("DELETE", "/_simulator/installation-tokens", () => revokeTokens(context));
   router.add("POST", "/_simulator/permissions", (call) => changePermission(context, call));
   router.add("POST", "/_simulator/repos", (call) => createRepository(context, call));
@@ -50,6 +51,14 @@ function statusHistory(context: ForgeContext, call: Call): Reply {
   return { status: 200, body };
 }
 
+/** GitLab's deployments of a commit to an environment with every state they had; its own API tells the last one only. */
+function deploymentHistory(context: ForgeContext, call: Call): Reply {
+  const rows = context.store.gitlabDeployments
+    .all()
+    .filter((row) => row.sha === call.query.get("sha") && row.environment === call.query.get("environment"));
+  return { status: 200, body: rows.map(({ id, history }) => ({ id, history })) };
+}
+
 /** What became of a comment, deleted or not. */
 function commentHistory(context: ForgeContext, call: Call): Reply {
   const id = pathNumber(param(call, "id"));
@@ -74,9 +83,9 @@ async function markReady(context: ForgeContext, call: Call): Promise<Reply> {
 }
 
 async function createRepository(context: ForgeContext, call: Call): Promise<Reply> {
-  const source = optionalText(call, "Repository", "forkOf")?.split("/");
-  const forkOf = source && context.repositories.find(source[0] ?? "", source[1] ?? "");
-  if (source && !forkOf) throw new ApiError(422, "forkOf names no repository.");
+  const source = optionalText(call, "Repository", "forkOf");
+  const forkOf = source === undefined ? undefined : context.repositories.findByPath(source);
+  if (source !== undefined && forkOf === undefined) throw new ApiError(422, "forkOf names no repository.");
   const repository = await makeRepository(context, {
     owner: requiredText(call, "Repository", "owner"),
     name: requiredText(call, "Repository", "name"),
@@ -94,8 +103,7 @@ function revokeTokens(context: ForgeContext): Reply {
 
 /** What a user may do in a repository from now on, as when an owner changes it: `{ repository, login, permission }`. */
 function changePermission(context: ForgeContext, call: Call): Reply {
-  const [owner = "", name = ""] = requiredText(call, "Permission", "repository").split("/");
-  const repository = context.repositories.find(owner, name);
+  const repository = context.repositories.findByPath(requiredText(call, "Permission", "repository"));
   if (repository === undefined) throw notFound();
   const wanted = requiredText(call, "Permission", "permission");
   const permission = optionalChoice(wanted, ["none", "read", "write", "admin"], "Permission", "permission") ?? "none";

@@ -19,6 +19,7 @@ const SETTINGS = [
   ["uploadpack.allowReachableSHA1InWant", "true"],
   ["uploadpack.allowAnySHA1InWant", "true"],
   ["receive.hideRefs", "refs/pull"],
+  ["receive.hideRefs", "refs/merge-requests"],
   // Heads that were pushed over stay readable: their statuses do too.
   ["gc.auto", "0"],
   ["receive.autogc", "false"],

@@ -16,7 +16,7 @@ export interface GitRequest {
 }
 
 export function parseGitRequest(method: string, url: URL): GitRequest | undefined {
-  const match = /^\/([^/]+)\/([^/]+?)(?:\.git)?(\/info\/refs|\/git-upload-pack|\/git-receive-pack)$/.exec(url.pathname);
+  const match = /^\/(.+)\/([^/]+?)(?:\.git)?(\/info\/refs|\/git-upload-pack|\/git-receive-pack)$/.exec(url.pathname);
   const [, owner = "", name = "", service = ""] = match ?? [];
   const wanted = service === "/info/refs" ? url.searchParams.get("service") : service.slice(1);
   if (match === null || (wanted !== "git-upload-pack" && wanted !== "git-receive-pack")) return undefined;

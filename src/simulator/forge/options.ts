@@ -16,8 +16,10 @@ export interface SimulatedUser {
   readonly grants?: Readonly<Record<string, "read" | "write">>;
   /** Shown as `type` of the user; default `User`. */
   readonly type?: "User" | "Bot";
-  /** Gitea and Forgejo: what the token may do, such as `read:user` or `write:issue`; default everything. */
+  /** What the token may do: on GitLab `api`, on Gitea and Forgejo such as `write:issue`; default everything. */
   readonly scopes?: readonly string[];
+  /** GitLab: the day the token ends, such as 2027-01-31; one that is past is refused. Default: a day in a year. */
+  readonly expiresAt?: string;
 }
 
 /** A GitHub App with one installation. */
@@ -50,7 +52,7 @@ export interface RateLimits {
 }
 
 /** Whose REST and webhooks are spoken. */
-export const DIALECTS = ["github", "gitea", "forgejo"] as const;
+export const DIALECTS = ["github", "gitlab", "gitea", "forgejo"] as const;
 export type DialectName = (typeof DIALECTS)[number];
 
 export interface ForgeSimulatorOptions {

@@ -10,6 +10,10 @@ export interface RepositoryRecord {
   readonly createdAt: number;
   /** `owner/name` it was reachable under before a rename, lower case. */
   readonly formerNames: readonly string[];
+  /** GitLab: how merge requests are merged; left out: with a merge commit. */
+  readonly mergeMethod?: "merge" | "rebase_merge" | "ff";
+  /** GitLab: "Pipelines must succeed". */
+  readonly needsPipeline?: boolean;
 }
 
 export interface PullRecord {
@@ -42,6 +46,8 @@ export interface MergeRecord {
   readonly commit: string;
   /** Every commit the merge brought to the base, plus the head's own commits: what `commits/SHA/pulls` looks in. */
   readonly commits: readonly string[];
+  /** GitLab: the one commit all others were made into before the merge. */
+  readonly squash?: string | undefined;
 }
 
 export interface CommentRecord {
@@ -53,6 +59,8 @@ export interface CommentRecord {
   readonly createdAt: number;
   readonly updatedAt: number;
   readonly deleted: boolean;
+  /** GitLab: written by the forge about what its author did. */
+  readonly system?: boolean;
 }
 
 /** One step in the life of a comment, kept for tests that ask how often it was edited. */

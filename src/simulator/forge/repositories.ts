@@ -34,6 +34,12 @@ export class Repositories {
     );
   }
 
+  /** By `owner/name`; an owner may be a group of groups. */
+  findByPath(path: string): RepositoryRecord | undefined {
+    const slash = path.lastIndexOf("/");
+    return slash === -1 ? undefined : this.find(path.slice(0, slash), path.slice(slash + 1));
+  }
+
   /** Folders are named by id, so a rename moves nothing. */
   directory(repository: RepositoryRecord): string {
     return join(this.#root, `${repository.id}.git`);
@@ -111,7 +117,7 @@ export class Repositories {
   }
 
   #refuseName(owner: string, name: string): void {
-    for (const part of [owner, name]) {
+    for (const part of [...owner.split("/"), name]) {
       if (!/^(?!\.{1,2}$)[\w.-]{1,100}$/.test(part)) throw custom("Repository", "name", "name is invalid");
     }
     const taken = this.find(owner, name);

@@ -9,6 +9,7 @@ import type { Dialect } from "./dialect.ts";
 import { Faults } from "./faults.ts";
 import { githubDialect } from "./github-dialect.ts";
 import { giteaDialect } from "./gitea/dialect.ts";
+import { gitlabDialect } from "./gitlab/dialect.ts";
 import { Limiter } from "./limits.ts";
 import { Mergeability } from "./mergeability.ts";
 import { DEFAULT_USERS, type DialectName, type ForgeSimulatorOptions } from "./options.ts";
@@ -21,6 +22,7 @@ import { Webhooks } from "./webhooks.ts";
 
 const dialects: Readonly<Record<DialectName, Dialect>> = {
   github: githubDialect,
+  gitlab: gitlabDialect,
   gitea: giteaDialect("gitea"),
   forgejo: giteaDialect("forgejo"),
 };
@@ -28,7 +30,7 @@ const dialects: Readonly<Record<DialectName, Dialect>> = {
 export interface ForgeSimulator {
   /** Base of pages and clone addresses (`URL/OWNER/REPO.git`); REST also answers here, as on api.github.com. */
   readonly url: string;
-  /** Base of REST: `URL/api/v3` as on a GitHub Enterprise Server, `URL/api/v1` as on Gitea and Forgejo. */
+  /** Base of REST: `URL/api/v3` as on a GitHub Enterprise Server, `URL/api/v4` as on GitLab, `URL/api/v1` as on Gitea and Forgejo. */
   readonly apiUrl: string;
   close(): Promise<void>;
 }

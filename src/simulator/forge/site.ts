@@ -15,7 +15,7 @@ const PAGE_HEADERS = {
 const REST_ROOTS = new Set(["api", "repos", "repositories", "user", "users"]);
 
 /**
- * `/OWNER/REPO`, `/OWNER/REPO/pull/N` and `/OWNER/REPO/commit/SHA`, for a person with a browser on the machine of the
+ * `/OWNER/REPO`, `/OWNER/REPO/pull/N` and `/OWNER/REPO/commit/SHA`, or as GitLab has them below `/-/`, for a person with a browser on the machine of the
  * demo. A public repository needs no token here; a private one asks the browser for it (Basic, the token as password).
  */
 export async function answerPage(
@@ -23,9 +23,10 @@ export async function answerPage(
   path: string,
   authorization: string | undefined,
 ): Promise<RestAnswer | undefined> {
-  const match = /^\/([^/]+)\/([^/]+)(?:\/pulls?\/(\d+)|\/commit\/([0-9a-f]{40}))?\/?$/.exec(path);
+  const match =
+    /^\/(.+?)\/([^/]+)(?:(?:\/-)?\/(?:pulls?|merge_requests)\/(\d+)|(?:\/-)?\/commit\/([0-9a-f]{40}))?\/?$/.exec(path);
   const [, owner = "", name = "", number, sha] = match ?? [];
-  if (match === null || REST_ROOTS.has(owner)) return undefined;
+  if (match === null || REST_ROOTS.has(owner.split("/")[0] ?? "")) return undefined;
   const repository = context.repositories.find(owner, name);
   const user = context.accounts.authenticate(authorization);
   if (repository?.private && !context.accounts.allows(user, repository, "read")) {

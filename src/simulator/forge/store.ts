@@ -1,4 +1,5 @@
 import { Journal } from "../common/journal.ts";
+import type { GitlabDeploymentRecord, JobRecord, PipelineRecord } from "./gitlab/records.ts";
 import type {
   CommentEditRecord,
   CommentRecord,
@@ -102,6 +103,9 @@ export class Store {
   readonly commentEdits = this.#table<CommentEditRecord>("commentEdits", (row) => `${row.comment}`);
   readonly reactions = this.#table<ReactionRecord>("reactions", (row) => `${row.comment}`);
   readonly statuses = this.#table<StatusRecord>("statuses", (row) => row.sha);
+  readonly pipelines = this.#table<PipelineRecord>("pipelines", (row) => row.sha);
+  readonly jobs = this.#table<JobRecord>("jobs", (row) => row.sha);
+  readonly gitlabDeployments = this.#table<GitlabDeploymentRecord>("gitlabDeployments", (row) => `${row.repository}`);
   readonly deployments = this.#table<DeploymentRecord>("deployments", (row) => `${row.repository}`);
   readonly deploymentStatuses = this.#table<DeploymentStatusRecord>("deploymentStatuses", (row) => `${row.deployment}`);
   readonly hooks = this.#table<HookRecord>("hooks", (row) => `${row.repository}`);
