@@ -1,7 +1,6 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { purgeQuarantined } from "../../src/app/purge-quarantined.ts";
-import type { ChangeContext } from "../../src/ports/hypervisor.ts";
+import type { StateStore } from "../../src/ports/state-store.ts";
 import { freeContext } from "../support/desired-vm.ts";
 import { useWorld } from "../support/use-world.ts";
 import { waitFor } from "../support/wait-for.ts";
@@ -37,10 +36,11 @@ async function wire(w: World): Promise<readonly WireVm[]> {
 }
 
 /** As the hourly look does it, so many days from now. */
-async function purge(w: World, days: number, context: ChangeContext = freeContext()): Promise<readonly string[]> {
+async function purge(w: World, days: number, knows: Partial<StateStore> = {}): Promise<readonly string[]> {
   const { engine } = w.product();
-  const later = { ...engine, clock: { ...engine.clock, now: () => Date.now() + days * dayMs } };
-  const purged = await purgeQuarantined(later, await engine.hypervisor("lab"), context);
+  const clock = { ...engine.clock, now: () => Date.now() + days * dayMs };
+  const later = { ...engine, clock, store: { ...engine.store, ...knows } };
+  const purged = await purgeQuarantined(later, await engine.hypervisor("lab"), freeContext());
   return purged.map(({ name }) => name);
 }
 
@@ -141,8 +141,12 @@ describe("a quarantine", () => {
     await w.hypercore("POST", "VirDomain/action", [{ virDomainUUID: db?.uuid, actionType: "START" }]);
     await waitFor(async () => ((await wire(w))[0]?.state === "RUNNING" ? true : undefined), { what: "the VM to run" });
     expect(await purge(w, 30)).toEqual([]);
-    await w.product().engine.store.requestSync("fleet");
-    await sleep(1_500);
+    const { store } = w.product().engine;
+    const syncs = (await store.listHistory("fleet", 10)).length;
+    await store.requestSync("fleet");
+    await waitFor(async () => ((await store.listHistory("fleet", 10)).length > syncs ? true : undefined), {
+      what: "a sync of everything",
+    });
     expect((await wire(w))[0]).toMatchObject({ uuid: db?.uuid, name: db?.name, state: "RUNNING" });
   });
 
@@ -153,14 +157,10 @@ describe("a quarantine", () => {
     await w.final(await w.push({ "manifests/other.yaml": "{ [" }, "Oops"));
     expect(await purge(w, 30)).toEqual([]);
     await w.final(await w.push({ "manifests/other.yaml": undefined }, "Better"));
-    await w.product().engine.store.recordCondition("fleet", {
-      ok: false,
-      code: "git-unreachable",
-      atMs: Date.now(),
-      message: "no answer",
-    });
-    expect(await purge(w, 30).finally(() => undefined)).toEqual([]);
+    const silent = { ok: false, code: "git-unreachable", atMs: Date.now(), message: "no answer" } as const;
+    expect(await purge(w, 30, { readCondition: () => Promise.resolve(silent) })).toEqual([]);
     expect(await wire(w)).toHaveLength(2);
+    expect(await purge(w, 30)).toHaveLength(1);
   });
 
   it("does not begin for a VM whose deployment deletes at once", async () => {
