@@ -169,7 +169,7 @@ describe("review", () => {
     const second = await commentsWith(w, pull, next);
     expect(second).toHaveLength(1);
     expect(second[0]?.id).toBe(first?.id);
-    expect(second[0]?.body).toMatch(/everything on the disks/);
+    expect(second[0]?.body).toMatch(/everything on its disks/);
   });
 
   it("changes nothing by planning", async () => {
