@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { freeContext } from "../../test/support/desired-vm.ts";
+import { freeContext, freeLease } from "../../test/support/desired-vm.ts";
 import { desiredVirdomain, liveVirdomain, target, traits } from "../../test/support/virdomains.ts";
 import { systemClock } from "../adapters/system-clock.ts";
 import type { DesiredVirdomain } from "../fleet/desired-state.ts";
@@ -59,6 +59,7 @@ async function change(
       token: "t",
       attempt: 1,
       onSnapshot: () => undefined,
+      leaseQuarantined: freeLease,
     },
     freeContext(),
   );

@@ -9,13 +9,14 @@ import { type Change, disruptionOrder, type Operation } from "../plan/plan.ts";
 import type { ChangeContext, Hypervisor } from "../ports/hypervisor.ts";
 import type { Probe } from "../ports/probe.ts";
 import { decideRetry } from "../sync/retry.ts";
-import { removeVirdomain } from "./remove-virdomain.ts";
+import { carriesMark, leaveQuarantine, type QuarantineInput } from "./leave-quarantine.ts";
+import { quarantineVirdomain, removeVirdomain } from "./remove-virdomain.ts";
 import { ensureSnapshotBefore, type SnapshotInput, wasPlannedOn } from "./snapshot-before.ts";
 import { waitUntilReady } from "./wait-until-ready.ts";
 
 /** What an operation works with: the cluster, the revision's wish, and the world. */
-export interface OperationInput extends SnapshotInput {
-  /** The VM as the revision wants it; for a deletion as it was wanted before, where that is known. */
+export interface OperationInput extends SnapshotInput, QuarantineInput {
+  /** The VM as the revision wants it; for a deletion or quarantine as it was wanted before, where that is known. */
   readonly desired: DesiredVirdomain | undefined;
   readonly instance: string;
   readonly probe: Probe;
@@ -35,6 +36,7 @@ const done: OperationEnd = { kind: "done" };
 export async function applyOperation(input: OperationInput, context: ChangeContext): Promise<OperationEnd> {
   const { operation, desired } = input;
   if (operation.kind === "delete") return applyDelete(input, context);
+  if (operation.kind === "quarantine") return applyQuarantine(input, context);
   if (desired === undefined) return stale(`${operation.virdomain} is no longer in the manifests of this revision`);
   switch (operation.kind) {
     case "create":
@@ -44,7 +46,9 @@ export async function applyOperation(input: OperationInput, context: ChangeConte
     case "update":
     case "start":
     case "stop":
-      return applyUpdate(input, desired, context);
+      return applyUpdate(input, desired, await findPlanned(input, context.signal), context);
+    case "restore":
+      return applyRestore(input, desired, context);
     default:
       return operation.kind satisfies never;
   }
@@ -67,6 +71,7 @@ async function applyReplace(
   context: ChangeContext,
 ): Promise<OperationEnd> {
   const live = await findPlanned(input, context.signal);
+  if (live?.mark?.quarantine !== undefined) return stale(`${live.name} is in quarantine`);
   if (live !== undefined) {
     const difference = diffVirdomain(desired, live, input.hypervisor.traits);
     if (!difference.changes.some((change) => change.disruption === "rebuild"))
@@ -83,15 +88,34 @@ async function applyReplace(
   return applyCreate(input, desired, context);
 }
 
-async function applyUpdate(
+/** Out of quarantine first, which ends all danger to its disks; from then on it is a VM to update like any other. */
+async function applyRestore(
   input: OperationInput,
   desired: DesiredVirdomain,
   context: ChangeContext,
 ): Promise<OperationEnd> {
-  const { hypervisor, operation } = input;
   const found = await findPlanned(input, context.signal);
+  const surprise = found?.mark?.quarantine === undefined ? undefined : objectionTo(input, desired, found);
+  if (surprise !== undefined) return stale(surprise);
+  return applyUpdate(input, desired, await leaveQuarantine(input, found, context), context);
+}
+
+function objectionTo(input: OperationInput, desired: DesiredVirdomain, found: LiveVirdomain): string | undefined {
+  if (found.mark?.building === true) return `${found.name} is being taken apart`;
+  const { changes, refusals } = diffVirdomain(desired, found, input.hypervisor.traits);
+  return refusals[0]?.message ?? unannounced(input.operation, changes);
+}
+
+async function applyUpdate(
+  input: OperationInput,
+  desired: DesiredVirdomain,
+  found: LiveVirdomain | undefined,
+  context: ChangeContext,
+): Promise<OperationEnd> {
+  const { hypervisor, operation } = input;
   if (found === undefined) return stale(`${desired.name} (${operation.virdomainId}) is no longer there`);
   if (found.mark?.building === true) return stale(`${desired.name} is still being built`);
+  if (found.mark?.quarantine !== undefined) return stale(`${found.name} is in quarantine`);
   const live = operation.adopt && found.mark === undefined ? nameDevices(found, desired) : found;
   const { changes, refusals } = diffVirdomain(desired, live, hypervisor.traits);
   const surprise = refusals[0]?.message ?? unannounced(operation, changes);
@@ -171,8 +195,22 @@ async function updateVirdomain(
 async function applyDelete(input: OperationInput, context: ChangeContext): Promise<OperationEnd> {
   const live = await findPlanned(input, context.signal);
   if (live === undefined) return done;
+  if (live.mark?.quarantine !== undefined) return stale(`${live.name} is in quarantine`);
   if (live.mark?.protected === true) return stale(`${live.name} is protected`);
   await removeVirdomain(input.hypervisor, live, input.desired?.policy ?? defaultPolicy, context);
+  return done;
+}
+
+async function applyQuarantine(input: OperationInput, context: ChangeContext): Promise<OperationEnd> {
+  const { operation, hypervisor, revision, clock } = input;
+  const live = await findPlanned(input, context.signal);
+  if (live === undefined || !carriesMark(live)) return done;
+  const { building, protected: isKept, quarantine } = live.mark;
+  if (building) return stale(`${live.name} is not whole`);
+  if (isKept && quarantine === undefined) return stale(`${live.name} is protected`);
+  const keepMs = operation.quarantine?.keepMs ?? defaultPolicy.quarantineMs;
+  const policy = input.desired?.policy ?? defaultPolicy;
+  await quarantineVirdomain(hypervisor, live, { nowMs: clock.now(), keepMs, revision }, policy, context);
   return done;
 }
 

@@ -1,8 +1,9 @@
 import { WatcherError } from "../lib/errors.ts";
 import type { ChangeContext } from "../ports/hypervisor.ts";
 import type { Engine } from "./engine.ts";
+import { purgeQuarantined } from "./purge-quarantined.ts";
 
-type CleaningEngine = Pick<Engine, "clock" | "config" | "hypervisor" | "log" | "random" | "store">;
+type CleaningEngine = Pick<Engine, "clock" | "config" | "hypervisor" | "log" | "random" | "repository" | "store">;
 
 /** How often one cluster is cleaned, over all processes and restarts. */
 const everyMs = 3_600_000;
@@ -11,7 +12,7 @@ const lookMs = 60_000;
 /** Clusters cleaned at the same time: there is no hurry, and syncs come first. */
 const breadth = 4;
 
-/** Removes expired snapshots and orphaned uploads on every cluster about once an hour until disposed. */
+/** Removes expired snapshots, orphaned uploads and VMs whose quarantine is over about once an hour until disposed. */
 export function startCleaning(engine: CleaningEngine): AsyncDisposable {
   const stop = new AbortController();
   async function keepLooking(): Promise<void> {
@@ -74,4 +75,6 @@ async function clean(engine: CleaningEngine, cluster: string, leaseEndsMs: numbe
     engine.log.info({ cluster, snapshots: removed.map(({ id }) => id) }, "expired snapshots removed");
   const uploads = await hypervisor.removeOrphanedUploads(context);
   if (uploads.length > 0) engine.log.info({ cluster, uploads }, "orphaned uploads removed");
+  for (const { name, mark } of await purgeQuarantined(engine, hypervisor, context))
+    engine.log.warn({ cluster, virdomain: name, quarantine: mark?.quarantine }, "VM deleted, its quarantine is over");
 }

@@ -126,7 +126,9 @@ export class ClusterDrift {
 
   async #judge(name: string, standing: Standing, { virdomains, whole }: Sight, signal: AbortSignal): Promise<void> {
     const { instance } = this.#engine.config();
-    const owned = virdomains.filter(({ mark }) => mark?.instance === instance && mark.identity.repository === name);
+    const owned = virdomains.filter(
+      ({ mark }) => mark?.instance === instance && mark.identity.repository === name && mark.quarantine === undefined,
+    );
     if (standing.kind === "unsynced" || (owned.length === 0 && !whole)) return;
     if (standing.kind === "moving") return this.#wait(whole ? [undefined] : owned.map(({ id }) => id));
     const { cluster } = this.#hypervisor;

@@ -11,6 +11,7 @@ import type { OperationHold } from "../ports/state-store.ts";
 import { applyOperation } from "./apply-operation.ts";
 import type { Engine } from "./engine.ts";
 import { holdWatch } from "./hold-watch.ts";
+import { quarantineLeaseMs, quarantineLeaseName } from "./leave-quarantine.ts";
 import { fetchRevision } from "./load-revision.ts";
 import { progressTeller } from "./progress-teller.ts";
 
@@ -86,7 +87,19 @@ async function work(
     };
     const { revision } = record;
     const end = await applyOperation(
-      { operation, desired, instance, revision, hypervisor, clock, probe, token, attempt, onSnapshot },
+      {
+        operation,
+        desired,
+        instance,
+        revision,
+        hypervisor,
+        clock,
+        probe,
+        token,
+        attempt,
+        onSnapshot,
+        leaseQuarantined: (id) => engine.store.acquireLease(quarantineLeaseName(job.cluster, id), quarantineLeaseMs),
+      },
       watch.context,
     );
     const atMs = engine.clock.now();
@@ -146,7 +159,8 @@ async function findDesired(
   operation: Operation,
   signal: AbortSignal,
 ): Promise<DesiredVirdomain | undefined> {
-  const revision = operation.kind === "delete" ? record.baseRevision : record.revision;
+  const removal = operation.kind === "delete" || operation.kind === "quarantine";
+  const revision = removal ? record.baseRevision : record.revision;
   if (revision === undefined) return undefined;
   const repository = await engine.repository(record.repository);
   const { desired } = await fetchRevision(engine, repository, revision, signal);

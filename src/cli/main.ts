@@ -157,6 +157,17 @@ function addWatching(program: Command, settle: Settle): void {
       settle(await (await import("./command-history.ts")).historyCommand(repository, command.optsWithGlobals())),
     );
   program
+    .command("quarantine")
+    .description("deleted VMs that are kept with their disks for a time: where, since when, until when")
+    .option("--cluster <name>", "only this cluster")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  kraken-gitops quarantine\n  kraken-gitops quarantine --cluster store-7 --json",
+    )
+    .action(async (_options, command: Command) =>
+      settle(await (await import("./command-quarantine.ts")).quarantineCommand(command.optsWithGlobals())),
+    );
+  program
     .command("sync [repository]")
     .description("compare everything with the clusters now, whatever was applied before")
     .option("--wait", "follow it to its end (exit codes: 0 synced, 1 failed, 2 still open)")

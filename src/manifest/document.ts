@@ -145,6 +145,7 @@ export interface Policy {
   readonly drift: "correct" | "report";
   readonly cloudInit: "ignore" | "rebuild" | "refuse";
   readonly adopt: boolean;
+  /** How long a deleted VM is kept, switched off; 0: not at all. */
   readonly quarantineMs: number;
   readonly deletionBudget: DeletionBudget;
   /** Tags or VM names that may not be deleted or rebuilt. */
@@ -171,7 +172,7 @@ export const defaultPolicy: Policy = {
   drift: "correct",
   cloudInit: "ignore",
   adopt: false,
-  quarantineMs: 14 * 24 * 3_600_000,
+  quarantineMs: 7 * 24 * 3_600_000,
   deletionBudget: { count: 3, percent: 20 },
   protect: [],
   shutdownGraceMs: 300_000,

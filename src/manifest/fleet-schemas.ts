@@ -114,7 +114,10 @@ const policy = objectSchema(
       "What happens when cloud_init_data of an existing VM changes. Left out: ignore.",
     ),
     adopt: { type: "boolean", description: "Take over VMs of the same name that nobody manages. Left out: false." },
-    quarantine: duration("How long a deleted VM is kept, switched off, before it is purged. Left out: 14d.", "14d"),
+    quarantine: duration(
+      "How long a deleted VM is kept, switched off, before it is purged; 0 or off deletes at once. Left out: 7d.",
+      "14d",
+    ),
     deletionBudget: objectSchema(
       {
         count: { type: "integer", minimum: 0, description: "VMs. Left out: 3." },

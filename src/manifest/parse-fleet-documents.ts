@@ -148,13 +148,11 @@ function parseBatch(context: DocumentContext, path: Path, value: unknown): Rollo
 function parsePolicy(context: DocumentContext, path: Path, value: unknown): Policy {
   const policy = asRecord(value);
   const budget = asRecord(policy["deletionBudget"]);
-  if (policy["quarantine"] !== undefined)
-    reportWithoutEffect(context, [...path, "quarantine"], "a deleted VM is gone with its disks");
   return {
     drift: asWord(policy["drift"], ["correct", "report"], defaultPolicy.drift),
     cloudInit: asWord(policy["cloudInit"], ["ignore", "rebuild", "refuse"], defaultPolicy.cloudInit),
     adopt: flagOr(policy["adopt"], defaultPolicy.adopt),
-    quarantineMs: context.duration([...path, "quarantine"], policy["quarantine"]) ?? defaultPolicy.quarantineMs,
+    quarantineMs: parseQuarantine(context, [...path, "quarantine"], policy["quarantine"]),
     deletionBudget: {
       count: numberOr(budget["count"], defaultPolicy.deletionBudget.count),
       percent: numberOr(budget["percent"], defaultPolicy.deletionBudget.percent),
@@ -165,6 +163,22 @@ function parsePolicy(context: DocumentContext, path: Path, value: unknown): Poli
     forceShutdown: flagOr(policy["forceShutdown"], defaultPolicy.forceShutdown),
     snapshots: parseSnapshots(context, [...path, "snapshots"], policy["snapshots"]),
   };
+}
+
+/** Beyond this it is a mistake in the unit. */
+const longestQuarantineMs = 3_660 * 24 * 3_600_000;
+
+/** `off` says the same as 0. */
+function parseQuarantine(context: DocumentContext, path: Path, value: unknown): number {
+  const quarantineMs = value === "off" ? 0 : (context.duration(path, value) ?? defaultPolicy.quarantineMs);
+  if (quarantineMs <= longestQuarantineMs) return quarantineMs;
+  context.report({
+    code: "out-of-range",
+    path,
+    message: "a deleted VM is kept 10 years at most",
+    hint: "to delete at once, write 0; to keep a VM for good, write it under protect",
+  });
+  return longestQuarantineMs;
 }
 
 /** What is shorter would be gone before anybody could look for it. */

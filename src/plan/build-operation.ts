@@ -1,4 +1,5 @@
 import { type DesiredVirdomain, identityKey, type Target } from "../fleet/desired-state.ts";
+import type { Policy } from "../manifest/document.ts";
 import { contentHash } from "../lib/canonical-json.ts";
 import { describeCreation } from "./diff-virdomain.ts";
 import type { LiveVirdomain } from "./live-state.ts";
@@ -50,6 +51,27 @@ export function changeOperation(
   return { ...planned, adopt };
 }
 
+/**
+ * A VM that comes back from quarantine with its disks, and is made what is desired. That it gets its name back and is on
+ * again goes without saying.
+ */
+export function restoreOperation(
+  target: Target,
+  desired: DesiredVirdomain,
+  live: LiveVirdomain,
+  changes: readonly Change[],
+  notices: readonly Notice[],
+): Operation {
+  const note = live.mark?.quarantine;
+  if (note === undefined) throw new Error("only a VM in quarantine can be planned to come back");
+  const shown = changes.filter(
+    ({ kind }) =>
+      !(kind === "name" && desired.name === note.name) && !(kind === "power" && desired.state === "running"),
+  );
+  const planned = operation("restore", target, desired, live, shown, notices, namedDisks(live));
+  return { ...planned, disruption: worstDisruption("restore", changes), restores: note };
+}
+
 function operation(
   kind: OperationKind,
   target: { readonly cluster: string; readonly application: string; readonly deployment: string | undefined },
@@ -89,7 +111,7 @@ export function liveFingerprint(live: LiveVirdomain): string {
 }
 
 function worstDisruption(kind: OperationKind, changes: readonly Change[]): Disruption {
-  if (kind === "delete" || kind === "replace") return "data-loss";
+  if (kind === "delete" || kind === "replace" || kind === "quarantine") return "data-loss";
   return disruptionOrder.findLast((disruption) => changes.some((change) => change.disruption === disruption)) ?? "live";
 }
 
@@ -106,11 +128,35 @@ export function deleteOperation(
   deployment: string | undefined,
   step: number,
 ): Operation {
+  return removal("delete", cluster, live, deployment, step);
+}
+
+/** A VM that is shut down and set aside for as long as policy keeps it, or is on its way there already. */
+export function quarantineOperation(
+  cluster: string,
+  live: LiveVirdomain,
+  deployment: string | undefined,
+  step: number,
+  { quarantineMs }: Pick<Policy, "quarantineMs">,
+): Operation {
+  const begun = live.mark?.quarantine;
+  const quarantine =
+    begun === undefined ? { keepMs: quarantineMs } : { keepMs: begun.untilMs - begun.atMs, untilMs: begun.untilMs };
+  return { ...removal("quarantine", cluster, live, deployment, step), quarantine };
+}
+
+function removal(
+  kind: "delete" | "quarantine",
+  cluster: string,
+  live: LiveVirdomain,
+  deployment: string | undefined,
+  step: number,
+): Operation {
   const identity = live.mark?.identity;
   if (identity === undefined) throw new Error("only a marked VM can be planned for deletion");
   return {
-    id: operationId(cluster, `${identityKey(identity)}@${live.id}`, "delete"),
-    kind: "delete",
+    id: operationId(cluster, `${identityKey(identity)}@${live.id}`, kind),
+    kind,
     cluster,
     application: identity.application,
     deployment,

@@ -196,7 +196,7 @@ describe("buildPlan", () => {
       expect([...operations, ...gone].map(({ kind, snapshot }) => [kind, snapshot])).toEqual([
         ["create", undefined],
         ["create", undefined],
-        ["delete", undefined],
+        ["quarantine", undefined],
       ]);
     });
 
@@ -361,14 +361,14 @@ describe("buildPlan", () => {
     const lives = (virdomains: readonly DesiredVirdomain[]): LiveVirdomain[] =>
       virdomains.map((virdomain) => liveVirdomain(virdomain));
 
-    it("deletes what no manifest asks for, last and in reverse order", () => {
+    it("sets aside what no manifest asks for, last and in reverse order", () => {
       const cache = desiredVirdomain({ resource: "cache", name: "cache", step: 0 });
       const result = plan({
         desired: onLab({ ...web, cpu: 4 }),
         base: onLab(web, db, cache),
         live: [liveVirdomain(web), liveVirdomain(db), liveVirdomain(cache)],
       });
-      expect(kinds(result)).toEqual(["update web", "delete db", "delete cache"]);
+      expect(kinds(result)).toEqual(["update web", "quarantine db", "quarantine cache"]);
       expect(result.deletions).toMatchObject({ allowed: true, losing: ["lab/cache", "lab/db"], budget: 3 });
     });
 

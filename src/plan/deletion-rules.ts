@@ -35,7 +35,8 @@ export function coversLoss(losses: readonly Loss[], loss: Loss): boolean {
     (known) =>
       known.cluster === loss.cluster &&
       known.key === loss.key &&
-      known.kind === loss.kind &&
+      // What may be lost at once may as well be kept for a time.
+      (known.kind === loss.kind || (known.kind === "delete" && loss.kind === "quarantine")) &&
       loss.paths.every((path) => known.paths.includes(path)),
   );
 }

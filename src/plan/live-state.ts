@@ -17,6 +17,19 @@ export interface OwnershipMark {
   /** True until every disk, the boot order and the mark are complete. Such a VM is never started. */
   readonly building: boolean;
   readonly protected: boolean;
+  /** The VM was deleted and is kept for a time. Left out: it was not. */
+  readonly quarantine?: QuarantineNote;
+}
+
+/** Written on a VM before anything else happens to it, and taken off again as the first step of bringing it back. */
+export interface QuarantineNote {
+  readonly atMs: number;
+  /** The VM is purged no earlier. */
+  readonly untilMs: number;
+  /** The commit that deleted it; platforms may keep its beginning only. */
+  readonly revision: string;
+  /** The name it had, and has for as long as the quarantine is not complete. */
+  readonly name: string;
 }
 
 export type PowerState = "running" | "shutoff" | "shutting-down" | "paused" | "crashed";
@@ -124,4 +137,22 @@ export type ChangeKind =
 export interface LiveState {
   readonly cluster: string;
   readonly virdomains: readonly LiveVirdomain[];
+  /** VMs in quarantine, of whatever instance: neither present nor foreign. Left out: none. */
+  readonly quarantined?: readonly LiveVirdomain[];
+}
+
+/** Everything found on a cluster, with the VMs in quarantine apart. */
+export function toLiveState(cluster: string, found: readonly LiveVirdomain[]): LiveState {
+  const quarantined = found.filter(isQuarantined);
+  if (quarantined.length === 0) return { cluster, virdomains: found };
+  return { cluster, virdomains: found.filter((live) => !isQuarantined(live)), quarantined };
+}
+
+export function isQuarantined({ mark }: Pick<LiveVirdomain, "mark">): boolean {
+  return mark?.quarantine !== undefined;
+}
+
+/** Whether two marks speak of the same quarantine, or both of none. */
+export function sameQuarantine(a: OwnershipMark, b: OwnershipMark): boolean {
+  return a.quarantine?.atMs === b.quarantine?.atMs && a.quarantine?.untilMs === b.quarantine?.untilMs;
 }

@@ -1,10 +1,15 @@
 import { type DesiredVirdomain, identityKey } from "../fleet/desired-state.ts";
-import type { LiveVirdomain } from "./live-state.ts";
+import type { LiveVirdomain, PlatformTraits } from "./live-state.ts";
 import type { Conflict } from "./plan.ts";
+import { canComeBack, isUnfinished, quarantinedOf } from "./quarantine.ts";
 
 /** What planning decided about one desired VM before looking at its fields. */
 export type Match =
-  | { readonly kind: "new" }
+  /** `stays` are VMs of this identity in quarantine that cannot be this one again. */
+  | { readonly kind: "new"; readonly stays: readonly LiveVirdomain[] }
+  | { readonly kind: "restore"; readonly live: LiveVirdomain }
+  /** Its predecessor has its name still, as it is only on its way into quarantine and cannot come back. */
+  | { readonly kind: "set-aside"; readonly live: LiveVirdomain }
   | { readonly kind: "ours"; readonly live: LiveVirdomain }
   | { readonly kind: "adopt"; readonly live: LiveVirdomain }
   | { readonly kind: "conflict"; readonly code: Conflict["code"]; readonly message: string };
@@ -34,12 +39,14 @@ export function indexNames(live: readonly LiveVirdomain[]): Map<string, LiveVird
 
 /**
  * Finds the VM a desired VM already is: by its mark, then by an identity it had before. A name alone never makes a VM
- * ours; a VM of that name without our mark is a conflict unless the deployment adopts it.
+ * ours; a VM of that name without our mark is a conflict unless the deployment adopts it. What is found nowhere comes back
+ * from quarantine: the newest VM that can be this one again with its disks.
  */
 export function matchVirdomain(
   desired: DesiredVirdomain,
   owned: ReadonlyMap<string, readonly LiveVirdomain[]>,
   names: ReadonlyMap<string, readonly LiveVirdomain[]>,
+  { quarantined, traits }: Quarantine,
 ): Match {
   for (const identity of [desired.identity, ...desired.formerIdentities]) {
     const found = owned.get(identityKey(identity)) ?? [];
@@ -63,12 +70,30 @@ export function matchVirdomain(
     if (taken !== undefined && live.name !== desired.name) return nameConflict(desired, taken);
     return { kind: "ours", live };
   }
-  return matchByName(desired, namesakes(desired.name, names));
+  const waiting = quarantinedOf(desired, quarantined);
+  const returning = waiting.find((live) => canComeBack(desired, live, traits));
+  const others = namesakes(desired.name, names).filter(({ id }) => id !== returning?.id);
+  const leaving = waiting.find((live) => live !== returning && isUnfinished(live) && others.includes(live));
+  if (leaving !== undefined) return { kind: "set-aside", live: leaving };
+  return matchByName(desired, others, returning, waiting);
 }
 
-function matchByName(desired: DesiredVirdomain, found: readonly LiveVirdomain[]): Match {
+/** What matching knows of VMs in quarantine. */
+export interface Quarantine {
+  /** Ours, by identity. */
+  readonly quarantined: ReadonlyMap<string, readonly LiveVirdomain[]>;
+  readonly traits: PlatformTraits;
+}
+
+function matchByName(
+  desired: DesiredVirdomain,
+  found: readonly LiveVirdomain[],
+  returning: LiveVirdomain | undefined,
+  waiting: readonly LiveVirdomain[],
+): Match {
   const [first] = found;
-  if (first === undefined) return { kind: "new" };
+  if (first === undefined)
+    return returning === undefined ? { kind: "new", stays: waiting } : { kind: "restore", live: returning };
   const adoptable = found.length === 1 && first.mark === undefined && !first.clone && !first.replica;
   if (desired.policy.adopt && adoptable) return { kind: "adopt", live: first };
   return nameConflict(desired, first, found.length);

@@ -1,10 +1,11 @@
 import { type DesiredVirdomain, identityKey, type Target, targetKey } from "../fleet/desired-state.ts";
 import { compareText } from "../lib/compare.ts";
 import { assumeApplied } from "./assume-applied.ts";
-import { changeOperation, createOperation } from "./build-operation.ts";
+import { changeOperation, createOperation, quarantineOperation, restoreOperation } from "./build-operation.ts";
 import { neverFits, withDemand } from "./check-capacity.ts";
 import { targetsOn } from "./cluster-index.ts";
 import { type DiffContext, diffVirdomain, isProtected } from "./diff-virdomain.ts";
+import type { LiveVirdomain } from "./live-state.ts";
 import { type Match, matchVirdomain, nameDevices } from "./match-virdomains.ts";
 import { planRemovals } from "./plan-removals.ts";
 import type { Conflict, Notice, Operation, TargetSummary } from "./plan.ts";
@@ -47,7 +48,8 @@ function planTarget(planner: Planner, target: Target): TargetPlan {
   const notices: (Notice & { virdomain: string })[] = [];
   let unchanged = 0;
   for (const desired of target.virdomains) {
-    const match = matchVirdomain(desired, planner.owned, planner.names);
+    const { quarantined, input } = planner;
+    const match = matchVirdomain(desired, planner.owned, planner.names, { quarantined, traits: input.traits });
     const planned = withinCapacity(planner, desired, match, planVirdomain(planner, target, desired, match));
     conflicts.push(...planned.conflicts);
     notices.push(...planned.notices.map((notice) => ({ ...notice, virdomain: desired.name })));
@@ -79,12 +81,21 @@ function planVirdomain(planner: Planner, target: Target, desired: DesiredVirdoma
   if (match.kind === "conflict")
     return { operation: undefined, conflicts: [conflict(match.code, match.message)], notices: [] };
   if (match.kind !== "new") planner.claimed.add(match.live.id);
+  if (match.kind === "set-aside") {
+    // The new VM is planned once the name is free.
+    const operation = quarantineOperation(target.cluster, match.live, desired.deployment, desired.step, desired.policy);
+    return { operation, conflicts: [], notices: [] };
+  }
   const untellable = untellableReadiness(desired, planner.input.traits);
   if (untellable !== undefined)
     return { operation: undefined, conflicts: [conflict("unsupported-change", untellable)], notices: [] };
   const scaled = scaledDownNotices(desired);
   if (match.kind === "new")
-    return { operation: createOperation(target, desired, undefined, scaled), conflicts: [], notices: [] };
+    return {
+      operation: createOperation(target, desired, undefined, [...match.stays.map(staysNotice), ...scaled]),
+      conflicts: [],
+      notices: [],
+    };
   if (match.live.mark?.building === true) {
     const notice: Notice = {
       code: "still-building",
@@ -108,6 +119,10 @@ function planVirdomain(planner: Planner, target: Target, desired: DesiredVirdoma
       ? [{ code: "adopts", path: "", message: "takes over a VM that was not managed until now" }]
       : [];
   const notices = [...difference.notices, ...adopts, ...scaled];
+  if (match.kind === "restore") {
+    const operation = restoreOperation(target, desired, live, difference.changes, notices);
+    return { operation: withSnapshot(operation, desired, live, planner.input.traits), conflicts: [], notices };
+  }
   const operation = changeOperation(target, desired, match.live, difference.changes, notices, match.kind === "adopt");
   if (operation?.kind === "replace" && isProtected(desired)) {
     return {
@@ -128,6 +143,12 @@ function planVirdomain(planner: Planner, target: Target, desired: DesiredVirdoma
   };
 }
 
+/** Its disks are out of reach for this revision, and nobody may take them for lost. */
+function staysNotice({ name }: LiveVirdomain): Notice {
+  const message = `a new VM is made: ${name} stays in quarantine with its disks, as it would have to be rebuilt for this`;
+  return { code: "stays-quarantined", path: "", message };
+}
+
 /** Says what the operation asks of the cluster, and refuses what no node could ever hold. */
 function withinCapacity(
   planner: Planner,
@@ -136,6 +157,7 @@ function withinCapacity(
   planned: VirdomainPlan,
 ): VirdomainPlan {
   if (planned.operation === undefined) return planned;
+  if (match.kind === "set-aside") return planned;
   const operation = withDemand(planned.operation, desired, "live" in match ? match.live : undefined);
   const { capacity } = planner.input;
   const message = capacity === undefined ? undefined : neverFits(operation, capacity);

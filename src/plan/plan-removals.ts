@@ -1,8 +1,10 @@
 import { type DesiredState, identityKey } from "../fleet/desired-state.ts";
-import { deleteOperation } from "./build-operation.ts";
+import { defaultPolicy } from "../manifest/document.ts";
+import { deleteOperation, quarantineOperation } from "./build-operation.ts";
 import { plannedApplications } from "./cluster-index.ts";
 import type { Conflict, Operation, TargetSummary } from "./plan.ts";
 import { inScope, type Planner } from "./planner.ts";
+import { isUnfinished } from "./quarantine.ts";
 
 /** VMs that carry our mark and that no manifest asks for any more. Whether they may really go is the deletion rules' decision. */
 export function planRemovals(planner: Planner): {
@@ -17,7 +19,8 @@ export function planRemovals(planner: Planner): {
   const summaries = new Map<string, TargetSummary>();
   const known = plannedApplications(input.desired);
   const lastStep = Math.max(0, ...[...planner.base.values()].map((virdomain) => virdomain.step));
-  for (const virdomain of [...planner.owned.values()].flat()) {
+  const leaving = [...planner.quarantined.values()].flat().filter(isUnfinished);
+  for (const virdomain of [...[...planner.owned.values()].flat(), ...leaving]) {
     const mark = virdomain.mark;
     if (mark === undefined || planner.claimed.has(virdomain.id)) continue;
     const { application } = mark.identity;
@@ -37,13 +40,21 @@ export function planRemovals(planner: Planner): {
         unchanged: summary.unchanged + 1,
         notices: [...summary.notices, { code: "stays-incomplete", path: "", message: keep, virdomain: virdomain.name }],
       });
-    } else if (mark.protected) {
+    } else if (mark.protected && mark.quarantine === undefined) {
       const message = `VM ${virdomain.name} is protected and stays; take the protection off in a commit of its own before removing the manifest`;
       conflicts.push({ code: "protected", cluster, application, virdomain: virdomain.name, message });
       summaries.set(application, { ...summary, unchanged: summary.unchanged + 1 });
     } else {
       const before = planner.base.get(identityKey(mark.identity));
-      operations.push(deleteOperation(cluster, virdomain, mark.deployment, deletionStep(lastStep, before?.step)));
+      const step = deletionStep(lastStep, before?.step);
+      const policy = before?.policy ?? defaultPolicy;
+      // What was never whole, or is being taken apart, holds nothing to keep.
+      const keeps = (policy.quarantineMs > 0 && !mark.building) || isUnfinished(virdomain);
+      operations.push(
+        keeps
+          ? quarantineOperation(cluster, virdomain, mark.deployment, step, policy)
+          : deleteOperation(cluster, virdomain, mark.deployment, step),
+      );
       summaries.set(application, { ...summary, operations: summary.operations + 1 });
     }
   }

@@ -1,7 +1,7 @@
 import type { VirdomainIdentity } from "../fleet/desired-state.ts";
 import type { Problem } from "../manifest/problem.ts";
 import type { Demand } from "./cluster-capacity.ts";
-import type { ChangeKind } from "./live-state.ts";
+import type { ChangeKind, QuarantineNote } from "./live-state.ts";
 
 export const planSchemaVersion = 1;
 
@@ -40,6 +40,7 @@ export interface Notice {
     | "adopts"
     | "still-building"
     | "stays-protected"
+    | "stays-quarantined"
     | "stays-incomplete";
   readonly path: string;
   readonly message: string;
@@ -47,7 +48,8 @@ export interface Notice {
   readonly detail?: string;
 }
 
-export type OperationKind = "create" | "update" | "replace" | "delete" | "start" | "stop";
+/** `quarantine` shuts a VM down and sets it aside in place of deleting it, `restore` brings such a VM back with its disks. */
+export type OperationKind = "create" | "update" | "replace" | "delete" | "start" | "stop" | "quarantine" | "restore";
 
 /** One step on one VM of one cluster. */
 export interface Operation {
@@ -71,12 +73,23 @@ export interface Operation {
   readonly step: number;
   /** Hash of the live facts this was planned on; "" for create. */
   readonly fingerprint: string;
-  /** Disks that go with a delete or replace, or come into being with a create. */
+  /** Disks that go with a delete or replace, later with a quarantine, come into being with a create, or back with a restore. */
   readonly disks: readonly { readonly name: string; readonly capacityBytes: number | undefined }[];
   /** A snapshot is taken before the first change. Left out: none is. */
   readonly snapshot?: PlannedSnapshot;
   /** What it asks of its cluster. Left out: nothing the VM does not have already. */
   readonly demand?: Demand;
+  /** How long a quarantine is to last. Left out: it is none. */
+  readonly quarantine?: PlannedQuarantine;
+  /** The quarantine a VM comes back from. Left out: it comes from none. */
+  readonly restores?: QuarantineNote;
+}
+
+export interface PlannedQuarantine {
+  /** From when it begins. */
+  readonly keepMs: number;
+  /** When it ends, where it has begun already and is only completed. */
+  readonly untilMs?: number;
 }
 
 export interface PlannedSnapshot {

@@ -32,6 +32,8 @@ export interface ClusterPlanInput {
 export interface Planner {
   readonly input: ClusterPlanInput;
   readonly owned: ReadonlyMap<string, readonly LiveVirdomain[]>;
+  /** VMs of this repository in quarantine, by identity. */
+  readonly quarantined: ReadonlyMap<string, readonly LiveVirdomain[]>;
   readonly names: ReadonlyMap<string, readonly LiveVirdomain[]>;
   readonly base: ReadonlyMap<string, DesiredVirdomain>;
   /** Identities asked for on this cluster: a VM that could not be matched (a conflict) is not deleted meanwhile. */
@@ -41,11 +43,12 @@ export interface Planner {
 }
 
 export function createPlanner(input: ClusterPlanInput): Planner {
-  const { cluster, virdomains } = input.live;
+  const { cluster, virdomains, quarantined = [] } = input.live;
   return {
     input,
     owned: indexOwned(virdomains, input.instance, input.desired.repository),
-    names: indexNames(virdomains),
+    quarantined: indexOwned(quarantined, input.instance, input.desired.repository),
+    names: indexNames([...virdomains, ...quarantined]),
     base: baseVirdomains(input, cluster),
     wanted: identityKeys(targetsOn(input.desired, cluster)),
     claimed: new Set<string>(),

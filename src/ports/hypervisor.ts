@@ -41,6 +41,16 @@ export interface Hypervisor extends AsyncDisposable {
     mark: OwnershipMark,
     context: ChangeContext,
   ): Promise<LiveVirdomain>;
+  /**
+   * Writes our mark on a VM of ours and, where one is given, its name, and nothing else: into quarantine and out of it.
+   * The mark is there before the name changes. A VM that gets another name is off.
+   */
+  remark(
+    live: LiveVirdomain,
+    mark: OwnershipMark,
+    name: string | undefined,
+    context: ChangeContext,
+  ): Promise<LiveVirdomain>;
   /** How far cloud-init is in a running guest, asked through its agent. Throws where the traits promise no answer. */
   readCloudInit(id: string, signal: AbortSignal): Promise<CloudInitState>;
   /**
@@ -57,7 +67,10 @@ export interface Hypervisor extends AsyncDisposable {
     options: { readonly graceMs: number; readonly force: boolean },
     context: ChangeContext,
   ): Promise<void>;
-  /** Removes a switched-off VM that carries our mark, with its disks. Absent already: success. */
+  /**
+   * Removes a switched-off VM that carries our mark, with its disks. Absent already: success. One that went into
+   * quarantine or out of it since `live` was read is refused.
+   */
   delete(live: LiveVirdomain, context: ChangeContext): Promise<void>;
   /**
    * Takes a snapshot of a VM that carries our mark, or that is about to be adopted. It stays on the cluster, never

@@ -3,9 +3,10 @@ import type { GivenApproval } from "../plan/given-approval.ts";
 import type { Change, Operation, Plan } from "../plan/plan.ts";
 import { emptySection, fitBullets, type Section } from "./cut.ts";
 import { code, details, htmlText, sentence } from "./escape.ts";
-import { formatTime, plural } from "./format.ts";
+import { formatTime, plural, shortRevision } from "./format.ts";
 import { groupBy, groupOperations } from "./group.ts";
 import { clusterList, diskList } from "./names.ts";
+import { keptFor, keptUntil } from "./quarantine.ts";
 import { changesOf, listNotices, noticeSubject, reboots } from "./summary.ts";
 
 /** Something a reviewer must see before merging. `items` are Markdown, one line each. */
@@ -18,12 +19,12 @@ interface Alarm {
 /** Bullets shown before the rest of an alarm is folded. */
 const openItems = 8;
 
-/** The alarms of a plan, worst first, in at most `budget` characters. */
-export function renderAlarms(plan: Plan, budget: number, words: ApprovalWords = {}): Section {
+/** The alarms of a plan, worst first, in at most `budget` characters. `nowMs` is when the plan would be carried out. */
+export function renderAlarms(plan: Plan, budget: number, nowMs: number, words: ApprovalWords = {}): Section {
   let left = budget;
   let omitted = 0;
   const texts: string[] = [];
-  for (const alarm of listAlarms(plan, words)) {
+  for (const alarm of listAlarms(plan, nowMs, words)) {
     const section = renderAlarm(alarm, left);
     texts.push(section.text);
     omitted += section.omitted;
@@ -34,19 +35,21 @@ export function renderAlarms(plan: Plan, budget: number, words: ApprovalWords = 
 
 /** Whether a plan holds anything that deserves a warning sign. */
 export function hasAlarms(plan: Plan): boolean {
-  return listAlarms(plan).some((alarm) => alarm.level === "CAUTION" || alarm.level === "WARNING");
+  return listAlarms(plan, 0).some((alarm) => alarm.level === "CAUTION" || alarm.level === "WARNING");
 }
 
-function listAlarms(plan: Plan, words: ApprovalWords = {}): readonly Alarm[] {
+function listAlarms(plan: Plan, nowMs: number, words: ApprovalWords = {}): readonly Alarm[] {
   return [
-    ...deletionRules(plan, words),
+    ...deletionRules(plan, nowMs, words),
     ...deletes(plan),
     ...replacements(plan),
     ...dataLoss(plan),
+    ...quarantines(plan, nowMs),
     ...conflicts(plan),
     ...capacityAlarm(plan),
     ...rebootAlarm(plan),
     ...driftAlarm(plan),
+    ...returns(plan),
     ...noticeAlarm(plan),
   ];
 }
@@ -57,11 +60,16 @@ export interface ApprovalWords {
   readonly lapsedApproval?: GivenApproval | undefined;
 }
 
-function deletionRules({ deletions, offline }: Plan, { approval, lapsedApproval }: ApprovalWords): readonly Alarm[] {
+function deletionRules(
+  { deletions, operations, offline }: Plan,
+  nowMs: number,
+  { approval, lapsedApproval }: ApprovalWords,
+): readonly Alarm[] {
   if (deletions.losing.length === 0) return [];
   const losing = plural(deletions.losing.length, "VM");
   if (deletions.approved) {
-    return [{ level: "IMPORTANT", title: `The loss of data on ${losing} is approved`, items: approvedBy(approval) }];
+    const items = [...approvedBy(approval), ...staying(operations, nowMs)];
+    return [{ level: "IMPORTANT", title: `The loss of data on ${losing} is approved`, items }];
   }
   const lapsed = noLongerHolds(lapsedApproval);
   if (deletions.allowed)
@@ -74,6 +82,7 @@ function deletionRules({ deletions, offline }: Plan, { approval, lapsedApproval 
       items: [
         sentence(reason),
         ...lapsed,
+        ...staying(operations, nowMs),
         offline
           ? `What exactly would be lost is known once this is planned with the clusters: somebody with write access comments ${code("/kraken plan")}`
           : `To approve exactly these losses, somebody with write access comments ${code(`/kraken approve ${deletions.approvalId}`)}, or the message of the merge commit gets the trailer ${code(`Kraken-Approve: ${deletions.approvalId}`)}`,
@@ -98,6 +107,40 @@ function planOf({ planId }: GivenApproval): string {
   return planId === undefined ? "" : ` of plan ${code(planId.slice(0, 12))}`;
 }
 
+/** What counts as lost stays for a while when it goes into quarantine. */
+function staying(operations: readonly Operation[], nowMs: number): readonly string[] {
+  const kept = operations.filter(({ kind }) => kind === "quarantine");
+  const [first] = kept.map((operation) => keptUntil(operation, nowMs)).sort();
+  if (first === undefined) return [];
+  const subject = kept.length === 1 ? "1 of them goes" : `${kept.length} of them go`;
+  return [
+    `${subject} into quarantine: the data stays until ${first} at least, and a revert before then brings it back`,
+  ];
+}
+
+function quarantines(plan: Plan, nowMs: number): readonly Alarm[] {
+  const operations = plan.operations.filter((operation) => operation.kind === "quarantine");
+  const items = groupItems(
+    operations,
+    (operation) =>
+      `disks ${diskList(operation.disks)}, kept ${keptFor(operation)}${operation.quarantine?.untilMs === undefined ? ` (until ${keptUntil(operation, nowMs)} if it were done now)` : ""}`,
+  );
+  const pronoun = operations.length === 1 ? "its" : "their";
+  const title = `${plural(operations.length, "VM")} will go into quarantine: shut down and renamed, deleted with everything on ${pronoun} disks when the time is over`;
+  return operations.length === 0 ? [] : [{ level: "WARNING", title, items }];
+}
+
+function returns(plan: Plan): readonly Alarm[] {
+  const operations = plan.operations.filter((operation) => operation.kind === "restore");
+  const items = groupItems(
+    operations,
+    ({ restores, disks, changes }) =>
+      `disks ${diskList(disks)}, as they were when commit ${code(shortRevision(restores?.revision ?? ""))} took it away${changes.length === 0 ? "" : `; then ${changes.map(describeChange).join("; ")}`}`,
+  );
+  const title = `${plural(operations.length, "VM")} will come back from quarantine with ${operations.length === 1 ? "its" : "their"} disks`;
+  return operations.length === 0 ? [] : [{ level: "NOTE", title, items }];
+}
+
 function deletes(plan: Plan): readonly Alarm[] {
   const operations = plan.operations.filter((operation) => operation.kind === "delete");
   const items = groupItems(operations, (operation) => `disks ${diskList(operation.disks)}`);
@@ -117,7 +160,7 @@ function replacements(plan: Plan): readonly Alarm[] {
 
 function dataLoss(plan: Plan): readonly Alarm[] {
   const operations = plan.operations.filter(
-    (operation) => operation.kind !== "delete" && operation.kind !== "replace" && losingChanges(operation).length > 0,
+    (operation) => !["delete", "replace", "quarantine"].includes(operation.kind) && losingChanges(operation).length > 0,
   );
   const items = groupItems(operations, (operation) =>
     losingChanges(operation)

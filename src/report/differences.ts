@@ -5,6 +5,7 @@ import { details, fence, htmlCode } from "./escape.ts";
 import { plural } from "./format.ts";
 import { type ClusterClass, classifyClusters, groupBy } from "./group.ts";
 import { clusterList, htmlClusterList } from "./names.ts";
+import { keptFor } from "./quarantine.ts";
 import { countOperations, describeCounts, isOnlyDrift, reboots } from "./summary.ts";
 
 const maxTextLines = 60;
@@ -85,10 +86,25 @@ function compareHarm(a: Operation, b: Operation): number {
   return disruptionOrder.indexOf(b.disruption) - disruptionOrder.indexOf(a.disruption);
 }
 
+const costs: Partial<Record<Operation["kind"], (operation: Operation) => string>> = {
+  replace: () => ", disks made anew",
+  quarantine: (operation) => `, kept ${keptFor(operation)}`,
+  restore: () => " from quarantine, with its disks",
+};
+
 /** One operation in `diff` colours: what comes, what goes, what changes. */
 function operationLines(operation: Operation): readonly string[] {
-  const symbol = { create: "+", update: "!", replace: "!", delete: "-", start: "!", stop: "!" }[operation.kind];
-  const cost = reboots(operation) ? ", reboot" : operation.kind === "replace" ? ", disks made anew" : "";
+  const symbol = {
+    create: "+",
+    update: "!",
+    replace: "!",
+    delete: "-",
+    start: "!",
+    stop: "!",
+    quarantine: "-",
+    restore: "+",
+  }[operation.kind];
+  const cost = reboots(operation) ? ", reboot" : (costs[operation.kind]?.(operation) ?? "");
   const adopt = operation.adopt ? ", adopts an existing VM" : "";
   const disks = operation.kind === "update" ? [] : operation.disks;
   return [
@@ -96,7 +112,7 @@ function operationLines(operation: Operation): readonly string[] {
     ...operation.changes.flatMap(changeLines),
     ...disks.map((disk) => {
       const size = disk.capacityBytes === undefined ? "as large as its image" : formatBytes(disk.capacityBytes);
-      return `${operation.kind === "create" ? "+" : "-"}     disk ${disk.name}: ${size}`;
+      return `${operation.kind === "create" || operation.kind === "restore" ? "+" : "-"}     disk ${disk.name}: ${size}`;
     }),
   ];
 }

@@ -83,7 +83,7 @@ function renderSections(input: PlanCommentInput, room: number): readonly Section
   const { plan } = input;
   const rollback =
     input.returnsTo === undefined ? emptySection : renderRollback(plan, input.returnsTo, input.nowMs, room * 0.1);
-  const alarms = renderAlarms(plan, room * 0.3, input);
+  const alarms = renderAlarms(plan, room * 0.3, input.nowMs, input);
   const merging = renderMerging(input);
   const matrix = renderMatrix(plan, room * 0.15);
   const problems = renderProblems(plan.problems, input.linkToFile, room * 0.2);
@@ -172,10 +172,14 @@ function renderMerging(input: PlanCommentInput): Section {
   return { text: `**When this is merged into ${branch}**\n\n${list.text}`, omitted: list.omitted };
 }
 
+function goes({ kind }: Plan["operations"][number]): boolean {
+  return kind === "delete" || kind === "quarantine";
+}
+
 function describeApply(plan: Plan): string {
-  const steps = new Set(plan.operations.filter(({ kind }) => kind !== "delete").map(({ step }) => step)).size;
+  const steps = new Set(plan.operations.filter((each) => !goes(each)).map(({ step }) => step)).size;
   const order = steps > 1 ? `, in ${steps} steps one after the other on each cluster` : "";
-  const last = plan.operations.some(({ kind }) => kind === "delete") ? ", deletions last" : "";
+  const last = plan.operations.some(goes) ? ", deletions last" : "";
   const amount = plural(plan.operations.length, "operation");
   return `${amount} for ${describeExtent(plan)} start${plan.operations.length === 1 ? "s" : ""} within one poll${order}${last}.`;
 }

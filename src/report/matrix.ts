@@ -11,6 +11,8 @@ const symbols = [
   ["update", "~"],
   ["replace", "±"],
   ["delete", "−"],
+  ["quarantine", "◌"],
+  ["restore", "↩"],
   ["start", "▶"],
   ["stop", "■"],
 ] as const;
@@ -61,7 +63,9 @@ function renderTable(head: readonly string[], rows: readonly (readonly string[])
   const fitted = fitItems(lines, budget - top.join("\n").length - 200, (line) => line.length + 1);
   const rest =
     fitted.omitted === 0 ? [] : [tableRow([`… and ${fitted.omitted} more rows`, ...head.slice(1).map(() => "")])];
-  const legend = "<sub>+ create, ~ update, ± replace, − delete, ▶ start, ■ stop, ✓ as desired</sub>";
+  const used = (sign: string): boolean => rows.some((row) => row.some((cell) => cell.includes(sign)));
+  const seldom = `${used("◌") ? ", ◌ quarantine" : ""}${used("↩") ? ", ↩ bring back" : ""}`;
+  const legend = `<sub>+ create, ~ update, ± replace, − delete${seldom}, ▶ start, ■ stop, ✓ as desired</sub>`;
   return { text: `${[...top, ...fitted.shown, ...rest].join("\n")}\n\n${legend}`, omitted: fitted.omitted };
 }
 

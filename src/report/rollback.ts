@@ -20,19 +20,23 @@ export function renderRollback(plan: Plan, returnsTo: ReturnsTo, nowMs: number, 
   const head = `↩️ **Returns to ${code(shortRevision(returnsTo.revision))}**, synced ${relativeTime(returnsTo.syncedAtMs, nowMs)} (${formatTime(returnsTo.syncedAtMs)}).`;
   const empty = comesBackEmpty(plan);
   const stuck = cannotGoBack(plan);
+  const restored = comesBackWhole(plan);
   const kept = plan.operations.filter(({ kind }) => kind === "update" || kind === "start" || kind === "stop").length;
   const summary = [
     kept === 0 ? "" : `${plural(kept, "VM")} ${kept === 1 ? "goes" : "go"} back with the data`,
+    restored.count === 0
+      ? ""
+      : `${plural(restored.count, "VM")} ${restored.count === 1 ? "comes" : "come"} back from quarantine with ${restored.count === 1 ? "its" : "their"} disks`,
     empty.count === 0 ? "" : `${plural(empty.count, "VM")} ${empty.count === 1 ? "comes" : "come"} back with new disks`,
     stuck.count === 0 ? "" : `${plural(stuck.count, "thing")} cannot go back`,
   ].filter((part) => part !== "");
   if (summary.length === 0) return { text: head, omitted: 0 };
   const text = `${head} ${summary.join(", ")}.`;
-  const items = [...empty.items, ...stuck.items];
+  const items = [...restored.items, ...empty.items, ...stuck.items];
   if (items.length === 0) return { text, omitted: 0 };
   const list = fitBullets(items, Math.max(120, budget - text.length - 120));
   return {
-    text: `${text}\n\n${details("What comes back with new disks, what cannot go back", list.text)}`,
+    text: `${text}\n\n${details(`What comes back with ${restored.count === 0 ? "" : "its disks, what with "}new disks, what cannot go back`, list.text)}`,
     omitted: list.omitted,
   };
 }
@@ -40,6 +44,15 @@ export function renderRollback(plan: Plan, returnsTo: ReturnsTo, nowMs: number, 
 interface Listed {
   readonly count: number;
   readonly items: readonly string[];
+}
+
+function comesBackWhole(plan: Plan): Listed {
+  const operations = plan.operations.filter(({ kind }) => kind === "restore");
+  const items = groupOperations(operations).map(
+    ({ operation, clusters }) =>
+      `${code(operation.virdomain)} on ${clusterList(clusters)} comes back as the same VM with its disks: ${diskList(operation.disks)}`,
+  );
+  return { count: operations.length, items };
 }
 
 function comesBackEmpty(plan: Plan): Listed {

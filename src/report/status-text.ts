@@ -17,6 +17,9 @@ export interface SyncedText {
   readonly clusters: number;
   readonly durationMs: number;
   readonly returnsTo?: string | undefined;
+  /** VMs that came back with their disks, and VMs that were set aside; part of `operations`. */
+  readonly restored?: number;
+  readonly quarantined?: number;
 }
 
 /** `Synced: 9 operations on 3 clusters in 3m12s`, `No VM changes`. */
@@ -24,7 +27,10 @@ export function describeSynced(synced: SyncedText): string {
   const back = synced.returnsTo === undefined ? "" : `, back at ${shortRevision(synced.returnsTo)}`;
   if (synced.operations === 0) return `No VM changes${back}`;
   const extent = `${plural(synced.operations, "operation")} on ${plural(synced.clusters, "cluster")}`;
-  return `Synced: ${extent} in ${formatDuration(synced.durationMs)}${back}`;
+  const { restored = 0, quarantined = 0 } = synced;
+  const returned = restored === 0 ? "" : `, ${plural(restored, "VM")} back from quarantine with data`;
+  const aside = quarantined === 0 ? "" : `, ${plural(quarantined, "VM")} in quarantine`;
+  return `Synced: ${extent} in ${formatDuration(synced.durationMs)}${returned}${aside}${back}`;
 }
 
 export interface FailedText {

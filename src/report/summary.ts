@@ -10,6 +10,8 @@ export interface OperationCounts {
   readonly delete: number;
   readonly start: number;
   readonly stop: number;
+  readonly quarantine: number;
+  readonly restore: number;
   /** Updates that interrupt the guest; part of `update`. */
   readonly reboots: number;
 }
@@ -23,6 +25,8 @@ export function countOperations(operations: readonly Operation[]): OperationCoun
     delete: of("delete"),
     start: of("start"),
     stop: of("stop"),
+    quarantine: of("quarantine"),
+    restore: of("restore"),
     reboots: operations.filter(reboots).length,
   };
 }
@@ -40,6 +44,8 @@ export function describeCounts(counts: OperationCounts, always = false): string 
     { count: counts.update, text: `to update${reboot}`, classic: true },
     { count: counts.replace, text: "to replace", classic: true },
     { count: counts.delete, text: "to delete", classic: true },
+    { count: counts.quarantine, text: "to quarantine", classic: false },
+    { count: counts.restore, text: "to bring back", classic: false },
     { count: counts.start, text: "to start", classic: false },
     { count: counts.stop, text: "to stop", classic: false },
   ];

@@ -3,6 +3,7 @@ import { formatBytes } from "../manifest/quantity.ts";
 import type { Change, Operation, Plan } from "../plan/plan.ts";
 import { plural, visible } from "./format.ts";
 import { groupBy } from "./group.ts";
+import { keptFor } from "./quarantine.ts";
 import { describeSnapshots } from "./snapshots.ts";
 import { countOperations, describeCounts, hasErrors, listNotices, noticeSubject, reboots } from "./summary.ts";
 import { displayWidth } from "./table.ts";
@@ -24,6 +25,8 @@ const looks = {
   delete: { symbol: "  -", style: "red", verb: "will be deleted, with its disks" },
   start: { symbol: "  ▶", style: "cyan", verb: "will be started" },
   stop: { symbol: "  ■", style: "magenta", verb: "will be shut down" },
+  quarantine: { symbol: "  -", style: "yellow", verb: "will be shut down and put in quarantine, kept" },
+  restore: { symbol: "  +", style: "green", verb: "will come back from quarantine, with its disks" },
 } as const;
 
 /** A plan to read in a terminal, by cluster and application, ending with one line of counts. */
@@ -88,9 +91,10 @@ function operationLines(operation: Operation, paint: Paint, cut: (line: string) 
   const { symbol, style, verb } = looks[operation.kind];
   const adopt = operation.adopt ? paint("magenta", " (taken over: it was not managed before)") : "";
   const reboot = reboots(operation) ? ", with a reboot" : "";
+  const kept = operation.quarantine === undefined ? "" : ` ${keptFor(operation)}`;
   const pathWidth = Math.max(0, ...operation.changes.map((change) => displayWidth(visible(change.path))));
   return [
-    `${paint(style, symbol)} ${paint("bold", visible(operation.virdomain))} ${verb}${reboot}${adopt}`,
+    `${paint(style, symbol)} ${paint("bold", visible(operation.virdomain))} ${verb}${kept}${reboot}${adopt}`,
     ...operation.changes.flatMap((change) => changeLines(change, pathWidth, paint, cut)),
     ...diskLines(operation, paint),
   ];
@@ -132,7 +136,9 @@ function diskLines(operation: Operation, paint: Paint): readonly string[] {
   return operation.disks.map((disk) => {
     const size = disk.capacityBytes === undefined ? "as large as its image" : formatBytes(disk.capacityBytes);
     const line = `        disk ${visible(disk.name)}: ${size}`;
-    return operation.kind === "create" ? line : `${line}${paint("red", "  # data-loss")}`;
+    if (operation.kind === "create" || operation.kind === "restore") return line;
+    if (operation.kind === "quarantine") return `${line}${paint("yellow", "  # lost when the time is over")}`;
+    return `${line}${paint("red", "  # data-loss")}`;
   });
 }
 

@@ -39,9 +39,18 @@ export function judgeSync(record: SyncRecord, results: readonly ClusterResult[],
     return { ...counts, state: "failure", description: cutDescription(description, 1_000) };
   }
   const returnsTo = record.returnsTo?.revision;
+  const countOf = (kind: "restore" | "quarantine"): number =>
+    results.flatMap((result) => result.completed).filter((operation) => operation.kind === kind).length;
   return {
     ...counts,
     state: "success",
-    description: describeSynced({ operations: completed, clusters, durationMs: nowMs - record.startedAtMs, returnsTo }),
+    description: describeSynced({
+      operations: completed,
+      clusters,
+      durationMs: nowMs - record.startedAtMs,
+      returnsTo,
+      restored: countOf("restore"),
+      quarantined: countOf("quarantine"),
+    }),
   };
 }

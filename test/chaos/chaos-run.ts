@@ -193,7 +193,8 @@ class ChaosRun {
       await Promise.all(
         step.operations.map(async (operation) => {
           const key = identityKey(operation.identity);
-          const desired = operation.kind === "delete" ? this.#known.get(key) : wanted.get(key);
+          const removal = operation.kind === "delete" || operation.kind === "quarantine";
+          const desired = removal ? this.#known.get(key) : wanted.get(key);
           const outcome = await this.#crew.carryOut({ operation, desired, revision, stop });
           if (outcome === undefined) return;
           if (outcome.kind !== "done")

@@ -8,6 +8,7 @@ import type { ChangeContext, Hypervisor } from "../../src/ports/hypervisor.ts";
 import { decideRetry } from "../../src/sync/retry.ts";
 import type { OperationOutcome } from "../../src/sync/sync-record.ts";
 import type { Chance } from "../crash/chance.ts";
+import { freeLease } from "../support/desired-vm.ts";
 import { instance } from "../support/hypercore-lab.ts";
 
 export interface CrewOptions {
@@ -115,7 +116,10 @@ export class Crew {
     await hypervisor.ensureReady(signal);
     const world = { instance, revision, hypervisor, clock: systemClock, probe: noProbe };
     const token = `${operation.id}-${revision.slice(0, 8)}`;
-    const end = await applyOperation({ operation, desired, attempt, token, onSnapshot: () => {}, ...world }, context);
+    const end = await applyOperation(
+      { operation, desired, attempt, token, onSnapshot: () => {}, leaseQuarantined: freeLease, ...world },
+      context,
+    );
     const atMs = Date.now();
     return end.kind === "done" ? { kind: "done", atMs, durationMs: 0 } : { kind: "stale", atMs, message: end.message };
   }

@@ -9,6 +9,8 @@ const applications = ["shop", "office"] as const;
 const policy = {
   ...defaultPolicy,
   cloudInit: "rebuild",
+  // What is deleted has to be gone, so that what is left behind is found.
+  quarantineMs: 0,
   deletionBudget: { count: 1_000, percent: 100 },
   shutdownGraceMs: 300,
 } as const;

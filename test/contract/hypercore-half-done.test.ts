@@ -5,7 +5,7 @@ import type { DesiredVirdomain } from "../../src/fleet/desired-state.ts";
 import type { LiveVirdomain } from "../../src/plan/live-state.ts";
 import { planCluster } from "../../src/plan/plan-cluster.ts";
 import type { Operation } from "../../src/plan/plan.ts";
-import { freeContext, blankDisk, desiredVm, markOf, MiB, revision } from "../support/desired-vm.ts";
+import { MiB, blankDisk, desiredVm, freeContext, freeLease, markOf, revision } from "../support/desired-vm.ts";
 import { type HypercoreLab, instance, openHypercoreLab } from "../support/hypercore-lab.ts";
 import { desiredState, target } from "../support/virdomains.ts";
 
@@ -30,7 +30,16 @@ async function bring(lab: HypercoreLab, desired: DesiredVirdomain): Promise<void
     const operations = await planned(lab, desired);
     if (operations.length === 0) return;
     for (const operation of operations) {
-      const parts = { operation, desired, instance, revision, token: operation.id, attempt: 1, onSnapshot() {} };
+      const parts = {
+        operation,
+        desired,
+        instance,
+        revision,
+        token: operation.id,
+        attempt: 1,
+        onSnapshot() {},
+        leaseQuarantined: freeLease,
+      };
       const world = { hypervisor: lab.driver, clock: systemClock, probe };
       expect(await applyOperation({ ...parts, ...world }, freeContext())).toEqual({ kind: "done" });
     }

@@ -5,7 +5,7 @@ import { contentHash } from "../../src/lib/canonical-json.ts";
 import { planCluster } from "../../src/plan/plan-cluster.ts";
 import type { Operation } from "../../src/plan/plan.ts";
 import { systemClock } from "../../src/adapters/system-clock.ts";
-import { MiB, blankDisk, cdrom, desiredVm, freeContext, revision } from "../support/desired-vm.ts";
+import { MiB, blankDisk, cdrom, desiredVm, freeContext, freeLease, revision } from "../support/desired-vm.ts";
 import { type HypercoreLab, instance, openHypercoreLab } from "../support/hypercore-lab.ts";
 
 const nobody = { tcp: async () => true, http: async () => true };
@@ -33,7 +33,7 @@ async function bring(lab: HypercoreLab, desired: DesiredVirdomain): Promise<read
   });
   for (const operation of operations) {
     const world = { instance, revision, hypervisor: lab.driver, clock: systemClock, probe: nobody };
-    const run = { attempt: 1, token: operation.id, onSnapshot: () => {} };
+    const run = { attempt: 1, token: operation.id, onSnapshot: () => {}, leaseQuarantined: freeLease };
     expect(await applyOperation({ operation, desired, ...run, ...world }, freeContext())).toEqual({ kind: "done" });
   }
   return operations;

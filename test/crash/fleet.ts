@@ -86,8 +86,15 @@ export interface RawVm {
 /** Everything in which the cluster is not as wished, in words; empty when it is. */
 export function compareFleet(wishes: readonly VmWish[], vms: readonly RawVm[]): string[] {
   const names = new Set(wishes.map((wish) => wish.name));
-  const strangers = vms.filter((vm) => !names.has(vm.name)).map((vm) => `VM ${vm.name} (${vm.uuid}) should not be`);
+  const strangers = vms
+    .filter((vm) => !names.has(vm.name) && !isAside(vm))
+    .map((vm) => `VM ${vm.name} (${vm.uuid}) should not be`);
   return [...strangers, ...wishes.flatMap((wish) => compareVm(wish, vms))];
+}
+
+/** Deleted, and kept with its disks for a time: off, and under a name that nobody wishes. */
+function isAside({ name, state }: RawVm): boolean {
+  return /\.quarantined-[0-9a-f]{7}(-[0-9a-f]{8})?$/.test(name) && state === "SHUTOFF";
 }
 
 function compareVm(wish: VmWish, vms: readonly RawVm[]): string[] {

@@ -28,6 +28,7 @@ const noticeCodes: Readonly<Record<Notice["code"], true>> = {
   adopts: true,
   "still-building": true,
   "stays-protected": true,
+  "stays-quarantined": true,
   "stays-incomplete": true,
 };
 

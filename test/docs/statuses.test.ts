@@ -44,6 +44,8 @@ const texts: readonly string[] = [
   describeSuperseded("1a2b3c4d5e6f", "success"),
   describeSynced({ operations: 9, clusters: 3, durationMs: 192_000 }),
   describeSynced({ operations: 1, clusters: 1, durationMs: 2_000, returnsTo: "9f8e7d6c5b4a" }),
+  describeSynced({ operations: 1, clusters: 1, durationMs: 9_000, quarantined: 1 }),
+  describeSynced({ operations: 1, clusters: 1, durationMs: 9_000, restored: 1 }),
   describeSynced({ operations: 0, clusters: 0, durationMs: 0 }),
   describeFailed({ failed: 1, operations: 9, first }),
   describeFailed({ failed: 0, operations: 0, problems: 1, problem: "manifests/web.yaml:4:9: ...", conflicts: 1 }),

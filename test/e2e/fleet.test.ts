@@ -5,7 +5,9 @@ import { manifest, type World } from "../support/world.ts";
 
 const open = useWorld();
 
-const names = async (w: World, cluster?: string): Promise<string[]> => (await w.vms(cluster)).map((vm) => vm.name);
+/** Of the VMs that are there, without those a commit set aside. */
+const names = async (w: World, cluster?: string): Promise<string[]> =>
+  (await w.vms(cluster)).map((vm) => vm.name).filter((name) => !name.includes(".quarantined-"));
 
 function fleet(groups: Readonly<Record<string, readonly string[]>>, deployment: string): string {
   const documents = Object.entries(groups).map(

@@ -14,6 +14,12 @@ const shop = (cpu: number, names: readonly string[] = ["web", "db"]): Record<str
   ),
 });
 
+/** A VM that a commit took away. */
+const aside = (name: string, commit: string) => ({
+  name: `${name}.quarantined-${commit.slice(0, 7)}`,
+  state: "SHUTOFF",
+});
+
 describe("merge to deploy", () => {
   it("creates what a commit describes, and tells the commit once", async () => {
     const w = await open();
@@ -158,12 +164,12 @@ describe("review", () => {
     const next = await w.commit(shop(2, ["web"]), "No database");
     await w.tree.push("more-cpu");
     expect(await w.final(next, "kraken-gitops/plan")).toMatchObject({
-      description: expect.stringMatching(/1 to delete/),
+      description: expect.stringMatching(/1 to quarantine/),
     });
     const second = await commentsWith(w, pull, next);
     expect(second).toHaveLength(1);
     expect(second[0]?.id).toBe(first?.id);
-    expect(second[0]?.body).toMatch(/everything on the disks/);
+    expect(second[0]?.body).toMatch(/everything on its disks/);
   });
 
   it("changes nothing by planning", async () => {
@@ -192,11 +198,12 @@ describe("roll back", () => {
     });
   });
 
-  it("deletes within the budget when the manifest goes", async () => {
+  it("sets aside within the budget when the manifest goes", async () => {
     const w = await open();
     await w.final(await w.push(shop(1), "Add the shop"));
-    expect(await w.final(await w.push(shop(1, ["web"]), "No database"))).toMatchObject({ state: "success" });
-    expect(await w.vms()).toMatchObject([{ name: "web" }]);
+    const commit = await w.push(shop(1, ["web"]), "No database");
+    expect(await w.final(commit)).toMatchObject({ state: "success" });
+    expect(await w.vms()).toMatchObject([aside("db", commit), { name: "web", state: "RUNNING" }]);
   });
 
   it("deletes nothing over the budget until a commit approves exactly that", async () => {
@@ -212,8 +219,10 @@ describe("roll back", () => {
     const approval = /Kraken-Approve: [0-9a-f]{12}$/.exec(status.description)?.[0] ?? "";
     await w.tree.git("commit", "--allow-empty", "-m", `Let them go\n\n${approval}`);
     await w.tree.push("main");
-    expect(await w.final(await w.tree.git("rev-parse", "HEAD"))).toMatchObject({ state: "success" });
-    expect(await w.vms()).toMatchObject([{ name: "a" }]);
+    const commit = await w.tree.git("rev-parse", "HEAD");
+    expect(await w.final(commit)).toMatchObject({ state: "success" });
+    const gone = names.slice(1).map((name) => aside(name, commit));
+    expect(await w.vms()).toMatchObject([{ name: "a", state: "RUNNING" }, ...gone]);
   });
 
   it.each([

@@ -7,7 +7,7 @@ import type { LiveVirdomain } from "../../src/plan/live-state.ts";
 import type { Operation } from "../../src/plan/plan.ts";
 import { planCluster } from "../../src/plan/plan-cluster.ts";
 import { maxAttempts } from "../../src/sync/retry.ts";
-import { MiB, blankDisk, desiredVm, freeContext, markOf, revision } from "../support/desired-vm.ts";
+import { MiB, blankDisk, desiredVm, freeContext, freeLease, markOf, revision } from "../support/desired-vm.ts";
 import { startDroppingProxy } from "../support/dropping-proxy.ts";
 import { type HypercoreLab, instance, openHypercoreLab } from "../support/hypercore-lab.ts";
 import { desiredState, target } from "../support/virdomains.ts";
@@ -65,6 +65,7 @@ async function apply(
       probe: { http: () => Promise.resolve(true), tcp: () => Promise.resolve(true) },
       token: "5f0c21aa",
       attempt,
+      leaseQuarantined: freeLease,
       onSnapshot: (taken) => {
         snapshot = taken?.id;
       },

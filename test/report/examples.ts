@@ -65,6 +65,16 @@ export const examples: readonly Example[] = [
     },
   },
   {
+    name: "quarantine",
+    title: "A VM that goes, and one that comes back",
+    about:
+      "A deleted VM is kept with its disks for a time, and a revert brings one back that an earlier commit took away.",
+    plan: aPlan({ operations: thereAndBack() }),
+    extras: {
+      returnsTo: { revision: "9f8e7d6c5b4a39281706f5e4d3c2b1a098765432", syncedAtMs: Date.UTC(2026, 10, 20, 8) },
+    },
+  },
+  {
     name: "problems",
     title: "A manifest with problems",
     about: "Every problem links to its line. Applications without problems are still planned.",
@@ -329,3 +339,31 @@ export const deployLogs: readonly {
     },
   },
 ];
+function thereAndBack(): Plan["operations"] {
+  const disks = [
+    { name: "root", capacityBytes: 40 * GB },
+    { name: "data", capacityBytes: 100 * GB },
+  ];
+  const fromDb = {
+    atMs: Date.UTC(2026, 10, 21, 8),
+    untilMs: Date.UTC(2026, 10, 28, 8),
+    revision: "5c4b3a2f1e0d",
+    name: "db-primary",
+  };
+  return [
+    anOperation({
+      kind: "restore",
+      virdomain: "db-primary",
+      changes: [aChange("cpu", "4", "8", { kind: "cpu" })],
+      disks,
+      restores: fromDb,
+    }),
+    anOperation({
+      kind: "quarantine",
+      virdomain: "web-04",
+      disruption: "data-loss",
+      disks,
+      quarantine: { keepMs: 7 * 86_400_000 },
+    }),
+  ];
+}

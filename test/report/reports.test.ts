@@ -81,7 +81,7 @@ describe("renderPlanText", () => {
     expect(renderPlanText(plan, { colour: false })).toContain(
       ["Good to know:", `  db and 2 more VMs on lab: ${gathered}`, "  web on other: fewer CPUs", ""].join("\n"),
     );
-    expect(renderAlarms(plan, 10_000).text).toContain(
+    expect(renderAlarms(plan, 10_000, 0).text).toContain(
       [`> - \`db\` and 2 more VMs on \`lab\`: ${gathered}`, "> - `web` on `other`: fewer CPUs"].join("\n"),
     );
   });

@@ -66,6 +66,10 @@ export function markOf(
   };
 }
 
+/** Nobody else decides about VMs in quarantine. */
+export const freeLease = () =>
+  Promise.resolve({ token: 1, renew: () => Promise.resolve(true), release: () => Promise.resolve() });
+
 /** A context that lets everything happen; `changes()` tells how often something was about to be changed. */
 export function freeContext(
   limitMs = 25_000,

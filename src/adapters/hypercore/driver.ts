@@ -3,7 +3,7 @@ import { Turns } from "../../lib/turns.ts";
 import { SharedWork } from "../../lib/shared-work.ts";
 import type { DesiredDisk, DesiredVirdomain } from "../../fleet/desired-state.ts";
 import type { ClusterCapacity } from "../../plan/cluster-capacity.ts";
-import type { LiveState, LiveVirdomain, OwnershipMark } from "../../plan/live-state.ts";
+import { type LiveState, type LiveVirdomain, type OwnershipMark, toLiveState } from "../../plan/live-state.ts";
 import type {
   ChangeContext,
   CloudInitState,
@@ -27,6 +27,7 @@ import { ensureSnapshot, findSnapshot } from "./snapshots/snapshots.ts";
 import { TaskWaiter } from "./rest/task-tag.ts";
 import { toVirdomain } from "./vm/to-virdomain.ts";
 import { hypercoreTraits } from "./traits.ts";
+import { remarkVm } from "./vm/remark.ts";
 import { refuseCommas, updateVm } from "./vm/update.ts";
 import { requireNotUpdating } from "./update-status.ts";
 import { readVersion, versionAtLeast } from "./version.ts";
@@ -66,7 +67,7 @@ class HypercoreDriver implements Hypervisor {
   }
 
   async readLiveState(signal: AbortSignal): Promise<LiveState> {
-    return { cluster: this.cluster, virdomains: (await listVms(this.#access, signal)).map(toVirdomain) };
+    return toLiveState(this.cluster, (await listVms(this.#access, signal)).map(toVirdomain));
   }
 
   async readCapacity(signal: AbortSignal): Promise<ClusterCapacity> {
@@ -130,6 +131,17 @@ class HypercoreDriver implements Hypervisor {
     context: ChangeContext,
   ): Promise<LiveVirdomain> {
     return toVirdomain(await updateVm(live, await this.#run(desired, mark, context)));
+  }
+
+  async remark(
+    live: LiveVirdomain,
+    mark: OwnershipMark,
+    name: string | undefined,
+    context: ChangeContext,
+  ): Promise<LiveVirdomain> {
+    this.#requireOwn(mark);
+    const knowsLabels = await this.#knowsLabels(context.signal);
+    return toVirdomain(await remarkVm(live, name, { access: this.#access, mark, knowsLabels, context }));
   }
 
   async #run(

@@ -4,7 +4,7 @@ import { WatcherError } from "../../lib/errors.ts";
 import { SharedWork } from "../../lib/shared-work.ts";
 import type { DesiredDisk, DesiredVirdomain } from "../../fleet/desired-state.ts";
 import type { ClusterCapacity } from "../../plan/cluster-capacity.ts";
-import type { LiveState, LiveVirdomain, OwnershipMark } from "../../plan/live-state.ts";
+import { type LiveState, type LiveVirdomain, type OwnershipMark, toLiveState } from "../../plan/live-state.ts";
 import type {
   ChangeContext,
   CloudInitState,
@@ -32,6 +32,7 @@ import type { Convergence } from "./vm/convergence.ts";
 import { createVm } from "./vm/create.ts";
 import { deleteVm } from "./vm/delete.ts";
 import { startVm, stopVm } from "./vm/power.ts";
+import { remarkVm } from "./vm/remark.ts";
 import { updateVm } from "./vm/update.ts";
 
 /** Seeds that a killed process left in the work folder hold secrets and are nobody's after this time. */
@@ -85,7 +86,7 @@ class LibvirtDriver implements Hypervisor {
       const capacities = await this.#capacities(domains, signal);
       return domains.map((domain) => toVirdomain(domain, { capacities, addresses }));
     });
-    return { cluster: this.cluster, virdomains: groups.flat() };
+    return toLiveState(this.cluster, groups.flat());
   }
 
   /** Of disks; drives hold what others made. */
@@ -160,6 +161,16 @@ class LibvirtDriver implements Hypervisor {
   ): Promise<LiveVirdomain> {
     const run = await this.#run(desired, mark, context);
     return this.#toVirdomain(await updateVm(live, run), context.signal);
+  }
+
+  async remark(
+    live: LiveVirdomain,
+    mark: OwnershipMark,
+    name: string | undefined,
+    context: ChangeContext,
+  ): Promise<LiveVirdomain> {
+    this.#requireOwn(mark);
+    return this.#toVirdomain(await remarkVm(this.#host, live, { mark, name }, context), context.signal);
   }
 
   async #run(

@@ -8,6 +8,7 @@ import { type DesiredState, identityKey } from "../../../src/fleet/desired-state
 import { parseManifest } from "../../../src/manifest/parse.ts";
 import { planCluster } from "../../../src/plan/plan-cluster.ts";
 import type { Hypervisor } from "../../../src/ports/hypervisor.ts";
+import { freeLease } from "../../support/desired-vm.ts";
 import { silentLog } from "../../support/world.ts";
 
 const cluster = "site";
@@ -49,7 +50,7 @@ async function deploy(hypervisor: Hypervisor, desired: DesiredState, instance: s
       const context = { signal, stop, beforeChange() {}, progress() {} };
       const revision = "f".repeat(40);
       const parts = { operation, desired: wanted.get(identityKey(operation.identity)), instance, revision };
-      const attempt = { token: operation.id, attempt: 1, onSnapshot() {} };
+      const attempt = { token: operation.id, attempt: 1, onSnapshot() {}, leaseQuarantined: freeLease };
       const world = { hypervisor, clock: systemClock, probe: noProbe };
       const end = await applyOperation({ ...parts, ...attempt, ...world }, context);
       if (end.kind !== "done") throw new Error(end.message);

@@ -31,6 +31,7 @@ export function instantHypervisor(cluster: string): Hypervisor {
       return Promise.resolve(virdomain);
     },
     update: (live) => Promise.resolve(live),
+    remark: (live, mark, name) => Promise.resolve({ ...live, mark, name: name ?? live.name }),
     start: (id) => change(id, "running"),
     stop: (id) => change(id, "shutoff"),
     delete(live) {

@@ -1,5 +1,5 @@
 import type { VirdomainIdentity } from "../../../fleet/desired-state.ts";
-import type { OwnershipMark } from "../../../plan/live-state.ts";
+import type { OwnershipMark, QuarantineNote } from "../../../plan/live-state.ts";
 
 /**
  * The texts in which we remember a VM on the VM itself: whose it is, and which of its devices is which. Where they are
@@ -23,7 +23,7 @@ export interface SlotPlace {
   readonly slot: number;
 }
 
-const ours = /^kg-(?:(?:own|vm|rev|ci|dep|disk|nic|tag):|(?:building|protect)$)/;
+const ours = /^kg-(?:(?:own|vm|rev|ci|dep|disk|nic|tag|quarantine):|(?:building|protect)$)/;
 const shortLength = 12;
 
 export function isOurMark(text: string): boolean {
@@ -61,6 +61,7 @@ interface Owner {
 
 function toMark(owner: Owner, marks: readonly string[], building: boolean): OwnershipMark {
   const deployment = valueOf(marks, "dep");
+  const quarantine = parseQuarantine(valueOf(marks, "quarantine"));
   return {
     ...owner,
     deployment: deployment === undefined ? undefined : decodePart(deployment),
@@ -68,7 +69,19 @@ function toMark(owner: Owner, marks: readonly string[], building: boolean): Owne
     cloudInitHash: valueOf(marks, "ci"),
     building,
     protected: marks.includes("kg-protect"),
+    ...(quarantine === undefined ? {} : { quarantine }),
   };
+}
+
+/** `<from>/<until>/<commit>/<name>`, times in milliseconds. One that cannot be read is none: then nothing is purged. */
+function parseQuarantine(value: string | undefined): QuarantineNote | undefined {
+  const [at = "", until = "", revision = "", name = ""] = value?.split("/") ?? [];
+  if (!/^\d{1,15}$/.test(at) || !/^\d{1,15}$/.test(until) || name === "") return undefined;
+  return { atMs: Number(at), untilMs: Number(until), revision: decodePart(revision), name: decodePart(name) };
+}
+
+function quarantineText({ atMs, untilMs, revision, name }: QuarantineNote): string {
+  return [String(atMs), String(untilMs), encodePart(revision.slice(0, shortLength)), encodePart(name)].join("/");
 }
 
 function parseOwner(value: string | undefined): Owner | undefined {
@@ -129,6 +142,7 @@ export function formatMarks({ mark, vmUuid, disks, nics }: MarkContent): string[
     vmUuid === undefined ? undefined : `kg-vm:${vmUuid.slice(0, 8)}`,
     mark.building ? "kg-building" : undefined,
     mark.protected ? "kg-protect" : undefined,
+    mark.quarantine === undefined ? undefined : `kg-quarantine:${quarantineText(mark.quarantine)}`,
     optional("rev", mark.revision?.slice(0, shortLength)),
     optional("ci", mark.cloudInitHash?.slice(0, shortLength)),
     optional("dep", mark.deployment === undefined ? undefined : encodePart(mark.deployment)),

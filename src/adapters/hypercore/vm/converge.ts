@@ -170,7 +170,11 @@ async function finish(run: Convergence, vm: VirDomain): Promise<VirDomain> {
   return patchVm(run, vm, patch);
 }
 
-async function patchVm(run: Convergence, vm: VirDomain, patch: VirDomainPatch): Promise<VirDomain> {
+export async function patchVm(
+  run: Pick<Convergence, "access" | "context">,
+  vm: VirDomain,
+  patch: VirDomainPatch,
+): Promise<VirDomain> {
   const done = (seen: VirDomain | undefined): boolean => seen !== undefined && shows(seen, patch);
   if (done(vm)) return vm;
   const send = (signal: AbortSignal) =>
@@ -259,7 +263,11 @@ function finalMarks(run: Convergence, vm: VirDomain): Partial<OwnershipMembers> 
 }
 
 /** The members that have to change for the VM to carry this; none when it does. */
-function marksOn(run: Convergence, vm: VirDomain, content: OwnershipContent): Partial<OwnershipMembers> {
+export function marksOn(
+  run: Pick<Convergence, "knowsLabels">,
+  vm: VirDomain,
+  content: OwnershipContent,
+): Partial<OwnershipMembers> {
   const { tags, labels } = toMembers(vm, content, run.knowsLabels);
   return {
     ...(sameList(splitTags(vm.tags), splitTags(tags)) ? {} : { tags }),

@@ -56,7 +56,7 @@ function isBegun(vm: VirDomain): boolean {
 }
 
 function findOwned(access: ClusterAccess, all: readonly VirDomain[], owner: string): VirDomain | undefined {
-  const ours = all.filter((vm) => isOwnedBy(vm, owner));
+  const ours = all.filter((vm) => isOwnedBy(vm, owner) && readOwnership(vm).mark?.quarantine === undefined);
   if (ours.length < 2) return ours[0];
   const uuids = ours.map(({ uuid }) => uuid).join(", ");
   throw new WatcherError(

@@ -1,5 +1,5 @@
 import { WatcherError } from "../../../lib/errors.ts";
-import type { OwnershipMark } from "../../../plan/live-state.ts";
+import { type OwnershipMark, sameQuarantine } from "../../../plan/live-state.ts";
 import type { ChangeContext } from "../../../ports/hypervisor.ts";
 import { type ClusterAccess, awaitTurn } from "../access.ts";
 import { checkpoint } from "../../boundaries.ts";
@@ -20,6 +20,12 @@ export async function deleteVm(
   const vm = await awaitTurn(access, uuid, context);
   if (vm === undefined) return;
   requireOurs(access, vm, mark);
+  const found = readOwnership(vm).mark;
+  if (found !== undefined && !sameQuarantine(found, mark))
+    throw new WatcherError(
+      "virdomain-changed",
+      `cluster ${access.cluster}: VM ${vm.name} went into or out of quarantine meanwhile and is not deleted`,
+    );
   if (!isOff(vm))
     throw new WatcherError(
       "virdomain-changed",

@@ -15,10 +15,11 @@ export async function startVm(access: ClusterAccess, uuid: string, context: Chan
   await interruptible(context, (signal) => settleShutdown(access, uuid, signal));
   const vm = (await awaitTurn(access, uuid, context)) ?? vanished(access, uuid);
   if (isRunning(vm)) return;
-  if (readOwnership(vm).mark?.building === true) {
+  const { mark } = readOwnership(vm);
+  if (mark?.building === true || mark?.quarantine !== undefined) {
     throw new WatcherError(
       "virdomain-changed",
-      `cluster ${access.cluster}: VM ${vm.name} is still under construction and is not started`,
+      `cluster ${access.cluster}: VM ${vm.name} is ${mark.building ? "still under construction" : "in quarantine"} and is not started`,
     );
   }
   const firmware = vm.machineTypeKeyword !== "bios" && vm.blockDevs.every(({ type }) => type !== "NVRAM");

@@ -1,4 +1,4 @@
-import type { OwnershipMark } from "../../../plan/live-state.ts";
+import type { OwnershipMark, QuarantineNote } from "../../../plan/live-state.ts";
 import { attribute, childrenOf, escapeXml, find, tag, textOf, type XmlElement } from "./xml.ts";
 
 /**
@@ -72,6 +72,7 @@ export function readOwnership(domain: XmlElement): Ownership {
 export function readMark(element: XmlElement, uuid: string): OwnershipMark | undefined {
   const [owner] = named(element, "owner");
   const [applied] = named(element, "applied");
+  const quarantine = readQuarantine(named(element, "quarantine")[0]);
   if (attribute(owner, "uuid") !== uuid) return undefined;
   return {
     instance: attribute(owner, "instance") ?? "",
@@ -86,7 +87,19 @@ export function readMark(element: XmlElement, uuid: string): OwnershipMark | und
     cloudInitHash: attribute(applied, "cloud-init"),
     building: named(element, "building").length > 0,
     protected: named(element, "protected").length > 0,
+    ...(quarantine === undefined ? {} : { quarantine }),
   };
+}
+
+/** One that cannot be read is none: then nothing is purged. */
+function readQuarantine(element: XmlElement | undefined): QuarantineNote | undefined {
+  const [at = "", until = "", name = ""] = ["at", "until", "name"].map((key) => attribute(element, key));
+  if (!/^\d{1,15}$/.test(at) || !/^\d{1,15}$/.test(until) || name === "") return undefined;
+  return { atMs: Number(at), untilMs: Number(until), revision: attribute(element, "revision") ?? "", name };
+}
+
+function quarantineXml({ atMs, untilMs, revision, name }: QuarantineNote): string {
+  return tag("kg:quarantine", { at: atMs, until: untilMs, revision, name });
 }
 
 /** Whatever prefix the namespace has: `virsh metadata` prints our element without one. */
@@ -112,6 +125,7 @@ export function ownershipXml(uuid: string, { mark, os, tags, disks, nics }: Owne
     tag("kg:applied", { revision: mark.revision, "cloud-init": mark.cloudInitHash }),
     ...(mark.building ? ["<kg:building/>"] : []),
     ...(mark.protected ? ["<kg:protected/>"] : []),
+    ...(mark.quarantine === undefined ? [] : [quarantineXml(mark.quarantine)]),
     ...(os === undefined ? [] : [`<kg:os>${escapeXml(os)}</kg:os>`]),
     ...tags.map((text) => `<kg:tag>${escapeXml(text)}</kg:tag>`),
     ...disks.map(({ name, role, source, target, assetId, state }) =>

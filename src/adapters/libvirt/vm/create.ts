@@ -78,7 +78,7 @@ async function lookAround(
 }
 
 function findOwned(host: Host, all: readonly Marked[], wanted: OwnershipMark): Marked | undefined {
-  const ours = all.filter(({ mark }) => mark !== undefined && sameOwner(mark, wanted));
+  const ours = all.filter(({ mark }) => mark !== undefined && mark.quarantine === undefined && sameOwner(mark, wanted));
   if (ours.length < 2) return ours[0];
   throw new WatcherError(
     "virdomain-conflict",

@@ -1,5 +1,5 @@
 import { WatcherError } from "../../../lib/errors.ts";
-import type { OwnershipMark } from "../../../plan/live-state.ts";
+import { type OwnershipMark, sameQuarantine } from "../../../plan/live-state.ts";
 import type { ChangeContext } from "../../../ports/hypervisor.ts";
 import { checkpoint } from "../../boundaries.ts";
 import { type Domain, isOff } from "../domain/domain.ts";
@@ -16,6 +16,12 @@ export async function deleteVm(host: Host, uuid: string, mark: OwnershipMark, co
   const domain = await findDomain(host, uuid, context.signal);
   if (domain === undefined) return;
   requireOurs(host, domain, mark);
+  const found = domain.ownership.mark;
+  if (found !== undefined && !sameQuarantine(found, mark))
+    throw new WatcherError(
+      "virdomain-changed",
+      `cluster ${host.cluster}: VM ${domain.name} went into or out of quarantine meanwhile and is not deleted`,
+    );
   await removeDomain(host, domain, context);
 }
 

@@ -14,10 +14,12 @@ export async function startVm(host: Host, uuid: string, context: ChangeContext):
   checkpoint(context);
   const domain = await interruptible(context, (signal) => settleShutdown(host, uuid, signal));
   if (domain.power === "running") return;
-  if (domain.ownership.mark?.building === true)
+  const { mark } = domain.ownership;
+  // One that is paused is let go on to shut down, which quarantine asks for as well.
+  if (mark?.building === true || (mark?.quarantine !== undefined && isOff(domain)))
     throw new WatcherError(
       "virdomain-changed",
-      `cluster ${host.cluster}: VM ${domain.name} is still under construction and is not started`,
+      `cluster ${host.cluster}: VM ${domain.name} is ${mark.building ? "still under construction" : "in quarantine"} and is not started`,
     );
   const { signal } = context;
   const verb = domain.power === "paused" && domain.live !== undefined ? "resume" : "start";
