@@ -50,6 +50,7 @@ describe("a notice of a changed VM", () => {
     ["a clone of ours", { clone: true }],
     ["a replica", { replica: true }],
     ["under construction", { mark: { ...mark, building: true } }],
+    ["in quarantine", { mark: { ...mark, quarantine: { atMs: 1, untilMs: 2, revision: "c", name: "web" } } }],
     ["another instance's", { mark: { ...mark, instance: "west" } }],
   ])("causes nothing when the VM is %s", async (_title, facts) => {
     lab.change(web, { cpu: 7, ...facts });
