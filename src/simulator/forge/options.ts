@@ -47,6 +47,18 @@ export interface RateLimits {
   readonly retryAfterSeconds?: number | false;
 }
 
+/** One REST request that reached a route, and what it was answered. */
+export interface RestExchange {
+  readonly method: string;
+  /** Path without the `/api/v3` prefix. */
+  readonly path: string;
+  readonly query: URLSearchParams;
+  readonly userAgent: string;
+  readonly body: unknown;
+  readonly status: number;
+  readonly answer: string;
+}
+
 export interface ForgeSimulatorOptions {
   /** Folder for bare repositories and the journal; created when missing. A second start on it goes on where the first ended. */
   readonly dataDir: string;
@@ -70,6 +82,8 @@ export interface ForgeSimulatorOptions {
   readonly enterpriseVersion?: string;
   /** Most entries of one page, whatever a client asks for; default 100 as on github.com. Small values make tests page. */
   readonly maxPerPage?: number;
+  /** Shown every REST request and its answer, for tests that compare both with GitHub's own description. */
+  readonly observe?: (exchange: RestExchange) => void;
   /** How long a webhook receiver may take, in milliseconds; default 10,000 as on github.com. */
   readonly webhookTimeoutMs?: number;
 }

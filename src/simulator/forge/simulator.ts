@@ -70,6 +70,7 @@ function buildContext(options: ForgeSimulatorOptions, closing: AbortSignal, site
     webhooks: new Webhooks(store, options.webhookTimeoutMs ?? 10_000),
     mergeability: new Mergeability(store, repositories),
     refresh: new PullRefresh(() => context),
+    observe: options.observe,
     maxPerPage: options.maxPerPage ?? 100,
     enterpriseVersion: options.enterpriseVersion,
     closing,
