@@ -4,6 +4,7 @@ import { contentHash } from "../../lib/canonical-json.ts";
 import { messageOf, WatcherError } from "../../lib/errors.ts";
 import { notJson, type RequestPlace, toForgeError, toNetworkError } from "./http-errors.ts";
 import { Lanes } from "./lanes.ts";
+import { RequestCounter, type RequestUsage } from "./request-usage.ts";
 import { createTransport, type RawAnswer, type RawRequest, type TransportOptions } from "./transport.ts";
 
 export interface ForgeHttpOptions extends TransportOptions {
@@ -14,6 +15,8 @@ export interface ForgeHttpOptions extends TransportOptions {
   /** Read anew for every request, so that a rotated token is picked up; told which one was `refused` with 401. */
   readonly token: (refused?: string) => Promise<string>;
   readonly headers: Readonly<Record<string, string>>;
+  /** Told once an hour what the token was used for. */
+  readonly onUsage?: ((usage: RequestUsage) => void) | undefined;
 }
 
 export interface Answer {
@@ -59,6 +62,7 @@ const redirects = [301, 302, 307, 308];
 
 /** Shared by all forges of this process: limits count per token, not per repository. */
 const writeLanes = new Lanes();
+const requests = new RequestCounter();
 
 export function createForgeHttp(options: ForgeHttpOptions): ForgeHttp {
   const transport = createTransport(options);
@@ -89,7 +93,10 @@ export function createForgeHttp(options: ForgeHttpOptions): ForgeHttp {
     const conditional = etag === undefined || credentialOf(token) !== cachedFor ? {} : { "if-none-match": etag };
     const headers = { ...options.headers, ...content, ...conditional, authorization: `Bearer ${token}` };
     try {
-      return await transport({ ...raw, headers }, signal);
+      const answer = await transport({ ...raw, headers }, signal);
+      const hour = requests.count(credentialOf(token), answer, Date.now());
+      if (hour !== undefined) options.onUsage?.(hour);
+      return answer;
     } catch (cause) {
       signal.throwIfAborted();
       throw toNetworkError(cause, { forge: options.forge, ...raw }, token);
@@ -126,7 +133,10 @@ export function createForgeHttp(options: ForgeHttpOptions): ForgeHttp {
     for (let hop = 0; hop <= maxRedirects; hop += 1) {
       const known = cache.get(url);
       const { answer, token } = await exchange({ method: "GET", url: place.url, body: undefined }, known?.etag, signal);
-      if (answer.status === 304 && known !== undefined) return known.answer;
+      if (answer.status === 304 && known !== undefined) {
+        keep(url, known);
+        return known.answer;
+      }
       if (!redirects.includes(answer.status)) {
         const concluded = conclude(answer, place, token, accept);
         remember(url, concluded, token);
@@ -143,8 +153,13 @@ export function createForgeHttp(options: ForgeHttpOptions): ForgeHttp {
     cachedFor = credential;
     const { etag } = answer.headers;
     if (etag === undefined || answer.status !== 200) return;
+    keep(url, { etag, answer });
+  }
+
+  /** What was asked for the longest time ago makes room. */
+  function keep(url: string, cached: CachedAnswer): void {
     cache.delete(url);
-    cache.set(url, { etag, answer });
+    cache.set(url, cached);
     const oldest = cache.keys().next().value;
     if (cache.size > maxCached && oldest !== undefined) cache.delete(oldest);
   }
