@@ -13,7 +13,13 @@ type ForgeOpener<K extends ForgeKind> = (config: ConfigOf<K>, log: ForgeLog) => 
 
 /** Every kind of forge by its name in the configuration; a new one is a file and a line here (docs/forges.md). */
 const forges: { readonly [K in ForgeKind]: ForgeOpener<K> } = {
-  github: (config) => openGithub({ ...config, token: forgeToken(config), app: appOf(config) }),
+  github: (config, log) =>
+    openGithub({
+      ...config,
+      token: forgeToken(config),
+      app: appOf(config),
+      onUsage: (usage) => log.info({ forge: config.type, ...usage }, "requests to the forge in an hour"),
+    }),
   gitea: (config) => openGitea({ ...config, flavour: "gitea", token: () => config.token.read() }),
   forgejo: (config) => openGitea({ ...config, flavour: "forgejo", token: () => config.token.read() }),
   gitlab: (config) => openGitlab({ ...config, token: () => config.token.read() }),
