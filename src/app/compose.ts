@@ -11,7 +11,7 @@ import type { JobQueue } from "../ports/job-queue.ts";
 import type { Log } from "../ports/log.ts";
 import type { StateStore } from "../ports/state-store.ts";
 import { openAssetStore } from "../adapters/assets/asset-store.ts";
-import { openForge } from "../adapters/forge/registry.ts";
+import { forgeToken, openForge } from "../adapters/forge/registry.ts";
 import type { GitAuth } from "../adapters/git/git-environment.ts";
 import { openGitSource } from "../adapters/git/simple-git-source.ts";
 import { openHypercore } from "../adapters/hypercore/driver.ts";
@@ -210,7 +210,8 @@ async function openRepository(
   };
 }
 
-function toGitAuth({ auth }: RepositoryConfig): GitAuth | undefined {
+function toGitAuth({ auth, forge }: RepositoryConfig): GitAuth | undefined {
+  if (auth?.kind === "forge-app") return { kind: "token", token: forgeToken(forge) };
   if (auth?.kind !== "token") return auth;
   const secret: SecretReference = auth.token;
   return { kind: "token", username: auth.username, token: () => secret.read() };

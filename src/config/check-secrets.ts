@@ -11,7 +11,9 @@ function* secretsOf(config: Config): Generator<readonly [path: string, secret: S
   if (config.redis.password !== undefined) yield ["redis", config.redis.password];
   for (const { name, auth, forge } of config.repositories) {
     if (auth?.kind === "token") yield [`repository ${name}`, auth.token];
-    if (forge.type !== "none") yield [`forge of repository ${name}`, forge.token];
+    if (forge.type === "none") continue;
+    const secret = forge.type === "github" ? (forge.token ?? forge.app?.privateKey) : forge.token;
+    if (secret !== undefined) yield [`forge of repository ${name}`, secret];
   }
   for (const { name, hypercore } of config.clusters) {
     if (hypercore !== undefined) yield [`cluster ${name}`, hypercore.password];

@@ -47,8 +47,18 @@ export interface RepositoryConfig {
   readonly clusters: readonly string[];
 }
 
+export interface GithubAppConfig {
+  /** App id or client id. */
+  readonly id: string;
+  readonly privateKey: SecretReference;
+  /** Looked up by the repository unless given. */
+  readonly installationId: number | undefined;
+}
+
 export type GitAuthConfig =
   | { readonly kind: "token"; readonly username: string | undefined; readonly token: SecretReference }
+  /** The short-lived tokens that the forge's App is given. */
+  | { readonly kind: "forge-app" }
   | { readonly kind: "ssh"; readonly keyFile: string; readonly knownHostsFile: string | undefined };
 
 export type ForgeConfig =
@@ -59,7 +69,11 @@ export type ForgeConfig =
       readonly apiUrl: string;
       readonly owner: string;
       readonly repository: string;
-      readonly token: SecretReference;
+      /** One of `token` and `app` is there. */
+      readonly token: SecretReference | undefined;
+      readonly app?: GithubAppConfig | undefined;
+      /** Whether what is applied to clusters is noted as deployments. */
+      readonly deployments?: boolean | undefined;
       readonly caFile: string | undefined;
       readonly proxy: string | undefined;
     }

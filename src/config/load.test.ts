@@ -137,6 +137,15 @@ describe("Gitea and Forgejo", () => {
     expect(web?.auth).toMatchObject({ kind: "token", username: undefined });
     expect(good(onGitea("gitea", "git@git.example:a/b")).repositories[0]?.auth).toBeUndefined();
   });
+  it("knows no Apps and keeps no deployments", () => {
+    const forge = "{ type: gitea, app: { id: 1, privateKeyFile: /k }, deployments: true }";
+    expect(
+      problems(`repositories: [{ name: f, url: "https://git.example/a/b", forge: ${forge} }]\nclusters: []`),
+    ).toEqual([
+      expect.stringMatching(/goes with forge type github only/),
+      expect.stringMatching(/type gitea keeps none/),
+    ]);
+  });
   it("wants a repository of an owner", () => {
     expect(problems(onGitea("forgejo", "https://git.example/fleet"))).toEqual([
       expect.stringMatching(/does not end in <owner>\/<repository>, which forge type forgejo needs/),
@@ -210,6 +219,38 @@ describe("libvirt", () => {
     expect(good(onLimits("{ cpu: 2 }")).clusters[0]?.limits).toEqual({ cpu: 2 });
     const onHypercore = `${hypercore("endpoints: [https://h]")}    limits: { memory: 1 GB }\n`;
     expect(good(onHypercore).clusters[0]?.limits).toEqual({ memoryBytes: 1e9 });
+  });
+});
+
+describe("a GitHub App", () => {
+  const on = (url: string, forge: string): string =>
+    `repositories: [{ name: f, url: "${url}", forge: { type: github, ${forge} } }]\nclusters: []`;
+  const url = "https://github.com/acme/fleet";
+
+  it("takes the place of a token, for git too where the address is the forge's", () => {
+    const [first] = good(on(url, "app: { id: 17, privateKeyFile: app.pem }, deployments: true")).repositories;
+    expect(first).toMatchObject({
+      auth: { kind: "forge-app" },
+      forge: { token: undefined, app: { id: "17", installationId: undefined }, deployments: true },
+    });
+    expect(JSON.stringify(showConfig(good(on(url, "app: { id: 17, privateKeyFile: app.pem }"))))).toContain(
+      "(file /etc/kraken/app.pem)",
+    );
+    const elsewhere = on(
+      "ssh://git@github.com/acme/fleet",
+      "app: { id: Iv1.a, privateKeyFile: /k, installationId: 5 }",
+    );
+    expect(good(elsewhere).repositories[0]).toMatchObject({
+      auth: undefined,
+      forge: { app: { id: "Iv1.a", installationId: 5 }, deployments: false },
+    });
+  });
+
+  it("goes without a token beside it, and not without its key", () => {
+    const both = "tokenEnv: T, app: { id: 17, privateKeyFile: app.pem }";
+    expect(problems(on(url, both))[0]).toMatch(/forge: give a token or app, not both/);
+    expect(problems(on(url, "app: { id: 17 }"))[0]).toMatch(/privateKeyFile is missing/);
+    expect(problems(on(url, "deployments: true"))[0]).toMatch(/tokenFile .*is missing/);
   });
 });
 

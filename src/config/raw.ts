@@ -45,6 +45,8 @@ export interface RawRepository {
 export type RawForge = RawSecret<"token"> & {
   readonly type: "none" | "github" | "gitea" | "forgejo";
   readonly apiUrl?: string;
+  readonly app?: { readonly id: string | number; readonly privateKeyFile: string; readonly installationId?: number };
+  readonly deployments?: boolean;
 };
 
 export type RawAuth = RawSecret<"token"> & {

@@ -1,7 +1,8 @@
-import type { ForgeConfig, GitAuthConfig, RepositoryConfig } from "./config.ts";
+import type { ForgeConfig, GitAuthConfig, GithubAppConfig, RepositoryConfig } from "./config.ts";
 import type { ConfigPath } from "./config-problem.ts";
-import type { RawRepository } from "./raw.ts";
+import type { RawForge, RawRepository } from "./raw.ts";
 import { isLoopback, type ResolveContext } from "./resolve-context.ts";
+import { secretInFile } from "./secrets.ts";
 
 const defaultPoll = "15s";
 const shortestPollMs = 1_000;
@@ -70,9 +71,9 @@ function resolveAuth(
   context: ResolveContext,
 ): GitAuthConfig | undefined {
   if (raw.auth === undefined) {
-    return forge.type !== "none" && servesGit(forge.apiUrl, remote)
-      ? { kind: "token", username: undefined, token: forge.token }
-      : undefined;
+    if (forge.type === "none" || !servesGit(forge.apiUrl, remote)) return undefined;
+    if (forge.token === undefined) return { kind: "forge-app" };
+    return { kind: "token", username: undefined, token: forge.token };
   }
   const place = [...at, "auth"];
   const { sshKeyFile, knownHostsFile, username } = raw.auth;
@@ -107,7 +108,9 @@ function resolveForge(
   const { forge } = raw;
   if (forge === undefined || forge.type === "none") return { type: "none" };
   const place = [...at, "forge"];
-  const token = context.secret(forge, "token", place, true);
+  const app = resolveApp(forge, place, context);
+  const token = context.secret(forge, "token", place, forge.app === undefined);
+  if (token !== undefined && app !== undefined) context.problem(place, "give a token or app, not both");
   const apiUrl = context.optionalUrl(forge.apiUrl, [...place, "apiUrl"], ["https:", "http:"]);
   if (remote?.kind === "file" && apiUrl === undefined) {
     context.problem(place, "apiUrl is needed, because url names no host");
@@ -116,8 +119,10 @@ function resolveForge(
   if (remote !== undefined && (owner === undefined || owner === "" || repository === undefined)) {
     context.problem([...at, "url"], `does not end in <owner>/<repository>, which forge type ${forge.type} needs`);
   }
-  if (token === undefined) return { type: "none" };
   if (forge.type !== "github") {
+    if (app !== undefined) context.problem([...place, "app"], "goes with forge type github only");
+    if (forge.deployments === true) context.problem([...place, "deployments"], `type ${forge.type} keeps none`);
+    if (token === undefined) return { type: "none" };
     return {
       type: forge.type,
       apiUrl: (apiUrl ?? giteaApi(raw.url, remote)).replace(/\/+$/, ""),
@@ -127,14 +132,24 @@ function resolveForge(
       ...network,
     };
   }
+  if (token === undefined && app === undefined) return { type: "none" };
   return {
     type: "github",
     apiUrl: (apiUrl ?? githubApi(remote?.host ?? "")).replace(/\/+$/, ""),
     owner: owner ?? "",
     repository: repository ?? "",
     token,
+    app,
+    deployments: forge.deployments ?? false,
     ...network,
   };
+}
+
+function resolveApp({ app }: RawForge, place: ConfigPath, context: ResolveContext): GithubAppConfig | undefined {
+  if (app === undefined) return undefined;
+  const privateKey = secretInFile(context.file(app.privateKeyFile));
+  if (`${app.id}`.trim() === "") context.problem([...place, "app", "id"], "must not be empty");
+  return { id: `${app.id}`, privateKey, installationId: app.installationId };
 }
 
 /** Where the REST API of a host lives (GitHub REST docs): its own host for github.com and ghe.com, a path on an own server. */

@@ -195,6 +195,20 @@ export function forgeContract(
       expect((await bench.listComments(number)).map(({ body }) => body)).toEqual([`${marker}\n\nthree`]);
     });
 
+    check("leaves one comment when two processes write it at the same time", async () => {
+      const [left, right] = [bench.open(), bench.open()];
+      for (let round = 0; round < 4; round += 1) {
+        const { number } = await bench.newPullRequest();
+        const write = (forge: Forge, text: string): Promise<unknown> =>
+          forge.ensureComment(number, marker, `${marker}\n\n${text}`, signal);
+        await Promise.all([write(left, "left"), write(right, "right")]);
+        expect(await bench.listComments(number)).toHaveLength(1);
+        await write(left, "left again");
+        await write(right, "right at last");
+        expect((await bench.listComments(number)).map(({ body }) => body)).toEqual([`${marker}\n\nright at last`]);
+      }
+    });
+
     check("lists open pull requests with head, draft and fork", async () => {
       const plain = await bench.newPullRequest();
       const draft = await bench.newPullRequest({ draft: true });

@@ -269,6 +269,10 @@ describe("comments of a token that may not read its own name", () => {
   it("are recognised by the author of what it wrote itself", async () => {
     stub.expect(`GET ${comments}?per_page=100`, { status: 200, body: [] });
     stub.expect(`POST ${comments}`, { status: 201, body: wireComment(3, "fleet-app[bot]", "Bot", `${marker} a`) });
+    stub.expect(`GET ${comments}?per_page=100`, {
+      status: 200,
+      body: [wireComment(3, "fleet-app[bot]", "Bot", `${marker} a`)],
+    });
     stub.expect("GET /repos/acme/fleet/issues/comments/3", { status: 404, body: { message: "Not Found" } });
     stub.expect(`GET ${comments}?per_page=100`, {
       status: 200,
@@ -284,6 +288,51 @@ describe("comments of a token that may not read its own name", () => {
     const forge = open();
     await forge.ensureComment(7, marker, `${marker} a`, signal);
     await forge.ensureComment(7, marker, `${marker} b`, signal);
+  });
+});
+
+describe("a comment", () => {
+  const marker = "<!-- kraken-gitops:plan:edge:fleet -->";
+  const comments = "/repos/acme/fleet/issues/7/comments";
+  const me = { status: 200, body: { login: "kraken-bot", type: "User" } };
+  const mine = (id: number, text: string): object => wireComment(id, "kraken-bot", "User", `${marker} ${text}`);
+
+  it("that another process wrote just before is kept with our text, and ours goes", async () => {
+    stub.expect(`GET ${comments}?per_page=100`, { status: 200, body: [] });
+    stub.expect(`POST ${comments}`, { status: 201, body: mine(9, "ours") });
+    stub.expect(`GET ${comments}?per_page=100`, { status: 200, body: [mine(8, "theirs"), mine(9, "ours")] });
+    stub.expect("PATCH /repos/acme/fleet/issues/comments/8", { status: 200, body: mine(8, "ours") });
+    stub.expect("DELETE /repos/acme/fleet/issues/comments/9", { status: 204 });
+    await open().ensureComment(7, marker, `${marker} ours`, signal);
+  });
+
+  it("that another process wrote just after gives its text to ours, which stays", async () => {
+    stub.expect(`GET ${comments}?per_page=100`, { status: 200, body: [] });
+    stub.expect(`POST ${comments}`, { status: 201, body: mine(8, "ours") });
+    stub.expect(`GET ${comments}?per_page=100`, { status: 200, body: [mine(8, "ours"), mine(9, "theirs")] });
+    stub.expect("PATCH /repos/acme/fleet/issues/comments/8", { status: 200, body: mine(8, "theirs") });
+    stub.expect("DELETE /repos/acme/fleet/issues/comments/9", { status: 404, body: { message: "Not Found" } });
+    await open().ensureComment(7, marker, `${marker} ours`, signal);
+  });
+
+  it("that is there twice since a crash is left once", async () => {
+    stub.expect(`GET ${comments}?per_page=100`, { status: 200, body: [mine(8, "old"), mine(9, "old")] });
+    stub.expect("GET /user", me);
+    stub.expect("DELETE /repos/acme/fleet/issues/comments/9", { status: 204 });
+    stub.expect("PATCH /repos/acme/fleet/issues/comments/8", { status: 200, body: mine(8, "new") });
+    await open().ensureComment(7, marker, `${marker} new`, signal);
+  });
+
+  it.each([
+    [403, "Unable to create comment because issue is locked.", "The conversation is locked: unlock it"],
+    [410, "Issues are disabled for this repo", "It is gone, or comments are switched off there"],
+  ])("that cannot be written there (%d) is refused for a clear reason", async (status, message, advice) => {
+    stub.expect(`GET ${comments}?per_page=100`, { status: 200, body: [] });
+    stub.expect(`POST ${comments}`, { status, body: { message } });
+    const error = await failure(open().ensureComment(7, marker, `${marker} text`, signal));
+    expect(error).toMatchObject({ code: "forge-refused", retry: "terminal" });
+    expect(error.message).toContain(`${message}`);
+    expect(error.message).toContain(advice);
   });
 });
 

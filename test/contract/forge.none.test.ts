@@ -16,6 +16,7 @@ forgeContract("none", () => Promise.resolve(bench()), {
   "writes its comment again when somebody deleted it": nothing,
   "writes one comment when the answer to it is lost": nothing,
   "writes one comment when asked twice at the same time": nothing,
+  "leaves one comment when two processes write it at the same time": nothing,
   "lists open pull requests with head, draft and fork": nothing,
   "lists open pull requests on every page": nothing,
   "takes the branch of a status": nothing,

@@ -165,7 +165,7 @@ describe("config/compose.yaml", () => {
   });
   it("gets secrets that the simulators accept, in the watcher and in the workers", async () => {
     const forge = config.repositories[0]?.forge;
-    const token = forge?.type === "github" ? await forge.token.read() : undefined;
+    const token = forge?.type === "github" ? await forge.token?.read() : undefined;
     expect(DEFAULT_USERS.map((user) => user.token)).toContain(token);
     const password = await config.clusters[0]?.hypercore?.password.read();
     expect(password).toBe(optionOf(compose.services["simulator"], "--password"));

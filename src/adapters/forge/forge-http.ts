@@ -11,8 +11,8 @@ export interface ForgeHttpOptions extends TransportOptions {
   readonly forge: string;
   /** Addresses that answers point to (next pages, redirects) must have this origin, or the token would leave. */
   readonly apiUrl: string;
-  /** Read anew for every request, so that a rotated token is picked up. */
-  readonly token: () => Promise<string>;
+  /** Read anew for every request, so that a rotated token is picked up; told which one was `refused` with 401. */
+  readonly token: (refused?: string) => Promise<string>;
   readonly headers: Readonly<Record<string, string>>;
   /** Header that carries the token, and what stands before it there; `authorization: Bearer TOKEN` unless given. */
   readonly credential?: { readonly header: string; readonly prefix: string };
@@ -39,13 +39,13 @@ export interface ForgeHttp {
   send(
     method: WriteMethod,
     url: string,
-    body: object,
+    body: object | undefined,
     signal: AbortSignal,
     accept?: readonly number[],
   ): Promise<Answer>;
 }
 
-export type WriteMethod = "POST" | "PATCH" | "PUT";
+export type WriteMethod = Exclude<RawRequest["method"], "GET">;
 
 interface CachedAnswer {
   readonly etag: string;
@@ -77,7 +77,7 @@ export function createForgeHttp(options: ForgeHttpOptions): ForgeHttp {
     const token = await readToken(options);
     const first = await exchangeAs(token, raw, etag, signal);
     if (first.status !== 401) return { answer: first, token };
-    const renewed = await readToken(options);
+    const renewed = await readToken(options, token);
     if (renewed === token) return { answer: first, token };
     return { answer: await exchangeAs(renewed, raw, etag, signal), token: renewed };
   }
@@ -179,13 +179,17 @@ export function createForgeHttp(options: ForgeHttpOptions): ForgeHttp {
   async function send(
     method: WriteMethod,
     url: string,
-    body: object,
+    body: object | undefined,
     signal: AbortSignal,
     accept: readonly number[] = [],
   ): Promise<Answer> {
     const lane = contentHash([new URL(url).origin, await readToken(options)], 16);
     return writeLanes.run(lane, async () => {
-      const { answer, token } = await exchange({ method, url, body: JSON.stringify(body) }, undefined, signal);
+      const { answer, token } = await exchange(
+        { method, url, body: body === undefined ? undefined : JSON.stringify(body) },
+        undefined,
+        signal,
+      );
       return conclude(answer, { forge: options.forge, method, url }, token, accept);
     });
   }
@@ -205,8 +209,8 @@ function retryDelayMs(error: unknown, attempt: number): number | undefined {
   return error.retryAfterMs > retryDelay.maxMs ? undefined : Math.max(delayMs, error.retryAfterMs);
 }
 
-async function readToken({ token, forge }: ForgeHttpOptions): Promise<string> {
-  const value = await token()
+async function readToken({ token, forge }: ForgeHttpOptions, refused?: string): Promise<string> {
+  const value = await token(refused)
     .then((text) => text.trim())
     .catch((cause: unknown) => {
       if (cause instanceof WatcherError) throw cause;

@@ -1,6 +1,8 @@
 import type { Answer, ForgeHttp } from "./forge-http.ts";
 import type { OwnLogin } from "./github-login.ts";
 import type { RepositoryPlace } from "./repository-place.ts";
+import { missingAppRights, missingTokenRights } from "./github-rights.ts";
+import type { GithubApp } from "./github-app.ts";
 import { parseRepository, parseUser } from "./wire.ts";
 
 const fewRequests = 200;
@@ -10,18 +12,24 @@ export async function checkGithub(
   http: ForgeHttp,
   place: RepositoryPlace,
   own: OwnLogin,
+  wanted: { readonly app?: Pick<GithubApp, "permissions"> | undefined; readonly deployments?: boolean | undefined },
   signal: AbortSignal,
 ): Promise<{ readonly login: string | undefined; readonly findings: readonly string[] }> {
-  const user = await own.ask(signal);
+  const { app, deployments = false } = wanted;
+  const user = app === undefined ? await own.ask(signal) : undefined;
   const answer = await http.get(place.url(""), signal);
   const repository = parseRepository(answer.body);
+  // To a user GitHub tells their role; of Apps and workflows it tells only what their right to contents allows.
+  const readOnly = user !== undefined && repository.mayPush === false;
   const findings = [
-    ...(user === undefined
+    ...(user === undefined && app === undefined
       ? ["the token cannot read its own name: comments are recognised by a bot as their author"]
       : []),
     ...(repository.archived ? [`${repository.fullName} is archived: nothing can be written`] : []),
-    ...(repository.mayPush === false
-      ? [`no write permission on ${repository.fullName}: commit statuses will be refused`]
+    ...(readOnly ? [`no write permission on ${repository.fullName}: commit statuses will be refused`] : []),
+    ...(app === undefined ? [] : await missingAppRights(app, deployments)),
+    ...(app === undefined && !readOnly && !repository.archived && scopesOf(user ?? answer) === undefined
+      ? await missingTokenRights(http, place, deployments, signal)
       : []),
     ...scopeFindings(user ?? answer),
     ...expiryFindings(answer),
@@ -31,14 +39,18 @@ export async function checkGithub(
 }
 
 /** Classic tokens tell their scopes; fine-grained ones and Apps send no such header. */
-function scopeFindings({ headers }: Answer): readonly string[] {
+function scopesOf({ headers }: Answer): readonly string[] | undefined {
   const value = headers["x-oauth-scopes"];
-  if (value === undefined || value === "") return [];
-  const scopes = value.split(",").map((scope) => scope.trim());
+  return value === undefined ? undefined : value.split(",").map((scope) => scope.trim());
+}
+
+function scopeFindings(answer: Answer): readonly string[] {
+  const scopes = scopesOf(answer);
+  if (scopes === undefined) return [];
   if (scopes.includes("repo")) return [];
   if (scopes.includes("public_repo") && scopes.includes("repo:status")) return [];
   return [
-    `the token's scopes (${scopes.join(", ")}) lack "repo"; for a public repository "public_repo" and "repo:status" will do`,
+    `the token's scopes (${scopes.join(", ") || "none"}) lack "repo"; for a public repository "public_repo" and "repo:status" will do`,
   ];
 }
 

@@ -14,9 +14,10 @@ export interface OwnLogin {
 
 /**
  * `GET /user` says who a personal token is. Tokens of Apps and Actions are refused there (403): they are known by the
- * author of the first comment they write, and until then a comment counts as ours when a bot wrote it.
+ * author of the first comment they write, and until then a comment counts as ours when a bot wrote it. `known`: who we are
+ * from elsewhere, for Apps that hold their own key.
  */
-export function createOwnLogin(http: ForgeHttp, apiUrl: string): OwnLogin {
+export function createOwnLogin(http: ForgeHttp, apiUrl: string, known?: () => Promise<string>): OwnLogin {
   let login: string | undefined;
   let refused = false;
 
@@ -26,6 +27,7 @@ export function createOwnLogin(http: ForgeHttp, apiUrl: string): OwnLogin {
   }
 
   async function find(signal: AbortSignal): Promise<string | undefined> {
+    if (known !== undefined) login ??= await known();
     if (login !== undefined || refused) return login;
     const answer = await ask(signal);
     refused = answer === undefined;

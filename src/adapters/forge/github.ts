@@ -1,8 +1,10 @@
 import type { Forge } from "../../ports/forge.ts";
+import type { GithubApp } from "./github-app.ts";
 import { checkGithub } from "./github-check.ts";
 import { listComments, mayWrite, react } from "./github-commands.ts";
 import { createEnsureComment } from "./github-comments.ts";
 import { createEnsureDeployment } from "./github-deployments.ts";
+import { githubHeaders } from "./github-headers.ts";
 import { createOwnLogin } from "./github-login.ts";
 import { findPullRequestsOf, listOpenPullRequests } from "./github-pulls.ts";
 import { descriptionChars, ensureStatus, findStatus } from "./github-statuses.ts";
@@ -14,8 +16,12 @@ export interface GithubOptions {
   readonly apiUrl: string;
   readonly owner: string;
   readonly repository: string;
-  /** Asked for every request: personal, App installation or Actions token, sent as a bearer. */
-  readonly token: () => Promise<string>;
+  /** Asked for every request: personal, App installation or Actions token, sent as a bearer; told which one got a 401. */
+  readonly token: (refused?: string) => Promise<string>;
+  /** The App whose tokens these are, when we hold its key: it knows its name and its rights. */
+  readonly app?: Pick<GithubApp, "login" | "permissions"> | undefined;
+  /** Whether deployments will be reported, which `check` then looks at. */
+  readonly deployments?: boolean | undefined;
   readonly caFile?: string | undefined;
   readonly proxy?: string | undefined;
   /** GitHub refuses requests without one. */
@@ -23,8 +29,6 @@ export interface GithubOptions {
   /** For one request with its body; 30 s unless given. */
   readonly timeoutMs?: number;
 }
-
-const apiVersion = "2022-11-28";
 
 /** GitHub, GitHub Enterprise Server, and what speaks their REST API. docs/forges.md has permissions and behaviour. */
 export function openGithub(options: GithubOptions): Forge {
@@ -36,14 +40,10 @@ export function openGithub(options: GithubOptions): Forge {
     caFile: options.caFile,
     proxy: options.proxy,
     timeoutMs: options.timeoutMs ?? 30_000,
-    headers: {
-      accept: "application/vnd.github+json",
-      "x-github-api-version": apiVersion,
-      "user-agent": options.userAgent ?? "kraken-gitops",
-    },
+    headers: githubHeaders(options.userAgent),
   });
   const place = createRepositoryPlace(http, apiUrl, options);
-  const own = createOwnLogin(http, apiUrl);
+  const own = createOwnLogin(http, apiUrl, options.app?.login);
   return {
     kind: "github",
     // A comment may have 65,536; the rest is room for what GitHub counts differently than JavaScript.
@@ -58,7 +58,7 @@ export function openGithub(options: GithubOptions): Forge {
     mayWrite: (author, signal) => mayWrite(http, place, author, signal),
     ensureDeployment: createEnsureDeployment(http, place),
     fileUrl: (revision, file, line) => fileUrl(apiUrl, options, revision, file, line),
-    check: (signal) => checkGithub(http, place, own, signal),
+    check: (signal) => checkGithub(http, place, own, options, signal),
   };
 }
 

@@ -34,7 +34,7 @@ export function toForgeError(
     const retryAfterMs = retryAfterOf(answer, known.nowMs);
     return new WatcherError("forge-unreachable", `${what}: ${said}`, { retryAfterMs });
   }
-  return new WatcherError("forge-refused", `${what}: ${said}${advice(answer)}`);
+  return new WatcherError("forge-refused", `${what}: ${said}${advice(answer, said)}`);
 }
 
 /** The error for a request that got no answer: broken connection, timeout, unknown name, bad certificate. */
@@ -87,9 +87,12 @@ function serverTime(answer: RawAnswer, nowMs: number): number {
   return Number.isNaN(date) ? nowMs : date;
 }
 
-function advice(answer: RawAnswer): string {
+function advice(answer: RawAnswer, said: string): string {
   const accepted = answer.headers["x-accepted-github-permissions"];
   if (answer.status === 403 && accepted !== undefined) return `. The token needs one of these permissions: ${accepted}`;
+  if (answer.status === 403 && /\blocked\b/i.test(said))
+    return ". The conversation is locked: unlock it, or give this account the right to write there";
+  if (answer.status === 410) return ". It is gone, or comments are switched off there";
   if (answer.status === 404) return ". It does not exist, or the token may not see it";
   return "";
 }

@@ -1,5 +1,5 @@
 import { WatcherError } from "../../lib/errors.ts";
-import type { Answer, ForgeHttp } from "./forge-http.ts";
+import type { Answer, ForgeHttp, WriteMethod } from "./forge-http.ts";
 import { parseRepository } from "./wire.ts";
 
 /** The repository's address on the forge, which changes when somebody renames or transfers it. */
@@ -8,9 +8,9 @@ export interface RepositoryPlace {
   url(suffix: string): string;
   /** A write below the repository; after a redirect the repository is looked up anew and the write sent there. */
   write(
-    method: "POST" | "PATCH",
+    method: WriteMethod,
     suffix: string,
-    body: object,
+    body: object | undefined,
     signal: AbortSignal,
     accept?: readonly number[],
   ): Promise<Answer>;

@@ -46,6 +46,13 @@ export interface WireDeploymentStatus {
   readonly logUrl: string;
 }
 
+/** A token of a GitHub App for one installation, and what it may do. */
+export interface InstallationToken {
+  readonly token: string;
+  readonly expiresAtMs: number;
+  readonly permissions: Readonly<Record<string, string>>;
+}
+
 export interface WirePull {
   readonly number: number;
   readonly title: string;
@@ -101,8 +108,7 @@ export function parseComment(value: unknown): WireComment {
 export function parsePlacedComment(value: unknown): WirePlacedComment {
   const comment = record(value, "comment");
   const page = /\/pull\/(\d+)(?:#|$)/.exec(optionalText(comment, "html_url") ?? "");
-  const updatedAtMs = Date.parse(text(comment, "updated_at"));
-  if (Number.isNaN(updatedAtMs)) throw unexpected("a time in updated_at", comment["updated_at"]);
+  const updatedAtMs = time(comment, "updated_at");
   return { ...parseComment(value), pullRequest: page === null ? undefined : Number(page[1]), updatedAtMs };
 }
 
@@ -125,6 +131,27 @@ export function parseDeploymentStatus(value: unknown): WireDeploymentStatus {
     state: text(status, "state"),
     description: optionalText(status, "description") ?? "",
     logUrl: optionalText(status, "log_url") ?? "",
+  };
+}
+
+export function parseInstallation(value: unknown): { readonly id: number } {
+  return { id: count(record(value, "installation"), "id") };
+}
+
+export function parseApp(value: unknown): { readonly slug: string } {
+  return { slug: text(record(value, "app"), "slug") };
+}
+
+/** Nothing is assumed of the token's form, which has changed before. */
+export function parseInstallationToken(value: unknown): InstallationToken {
+  const made = record(value, "installation token");
+  const permissions = isRecord(made["permissions"]) ? made["permissions"] : {};
+  return {
+    token: text(made, "token"),
+    expiresAtMs: time(made, "expires_at"),
+    permissions: Object.fromEntries(
+      Object.entries(permissions).flatMap(([name, level]) => (typeof level === "string" ? [[name, level]] : [])),
+    ),
   };
 }
 
@@ -188,6 +215,12 @@ export function text(of: Readonly<Record<string, unknown>>, key: string): string
 export function optionalText(of: Readonly<Record<string, unknown>>, key: string): string | undefined {
   const value = of[key];
   return typeof value === "string" ? value : undefined;
+}
+
+function time(of: Readonly<Record<string, unknown>>, key: string): number {
+  const ms = Date.parse(text(of, key));
+  if (Number.isNaN(ms)) throw unexpected(`a time in ${key}`, of[key]);
+  return ms;
 }
 
 export function count(of: Readonly<Record<string, unknown>>, key: string): number {

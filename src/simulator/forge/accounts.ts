@@ -16,9 +16,16 @@ export interface Need {
 export class Accounts {
   readonly #users: readonly SimulatedUser[];
   readonly #anonymousRead: boolean;
+  readonly #issued: (token: string) => SimulatedUser | undefined;
   readonly #changed = new Map<string, Permission>();
 
-  constructor(users: readonly SimulatedUser[], anonymousRead: boolean) {
+  /** @param issued Who a token stands for that was made since the start. */
+  constructor(
+    users: readonly SimulatedUser[],
+    anonymousRead: boolean,
+    issued: (token: string) => SimulatedUser | undefined,
+  ) {
+    this.#issued = issued;
     this.#users = users;
     this.#anonymousRead = anonymousRead;
   }
@@ -39,7 +46,9 @@ export class Accounts {
   authenticate(header: string | undefined): SimulatedUser | undefined {
     if (header === undefined) return undefined;
     const candidates = tokensIn(header);
-    const user = this.#users.find((one) => candidates.some((token) => sameSecret(one.token, token)));
+    const user =
+      this.#users.find((one) => candidates.some((token) => sameSecret(one.token, token))) ??
+      candidates.map((token) => this.#issued(token)).find((one) => one !== undefined);
     if (user === undefined) throw new ApiError(401, "Bad credentials");
     return user;
   }

@@ -1,4 +1,5 @@
 import type { Accounts } from "./accounts.ts";
+import type { Apps } from "./apps.ts";
 import type { Calls } from "./calls.ts";
 import type { Dialect } from "./dialect.ts";
 import type { Faults } from "./faults.ts";
@@ -15,6 +16,7 @@ export interface ForgeContext {
   readonly store: Store;
   readonly repositories: Repositories;
   readonly accounts: Accounts;
+  readonly apps: Apps;
   readonly limiter: Limiter;
   readonly faults: Faults;
   readonly calls: Calls;

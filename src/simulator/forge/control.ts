@@ -13,6 +13,7 @@ export function addControlRoutes(router: Router, context: ForgeContext): void {
   router.add("GET", "/_simulator/calls", () => ({ status: 200, body: context.calls.summary() }));
   router.add("GET", "/_simulator/statuses", (call) => statusHistory(context, call));
   router.add("GET", "/_simulator/comments/:id/edits", (call) => commentHistory(context, call));
+  router.add("DELETE", "/_simulator/installation-tokens", () => revokeTokens(context));
   router.add("POST", "/_simulator/permissions", (call) => changePermission(context, call));
   router.add("POST", "/_simulator/repos", (call) => createRepository(context, call));
 }
@@ -67,6 +68,12 @@ async function createRepository(context: ForgeContext, call: Call): Promise<Repl
     ...(forkOf ? { forkOf } : {}),
   });
   return { status: 201, body: renderRepository(context, call.apiUrl, repository) };
+}
+
+/** Every token that Apps were given is refused from now on. */
+function revokeTokens(context: ForgeContext): Reply {
+  context.apps.revokeAll();
+  return { status: 204 };
 }
 
 /** What a user may do in a repository from now on, as when an owner changes it: `{ repository, login, permission }`. */

@@ -1,3 +1,4 @@
+import { addAppRoutes } from "./apps.ts";
 import { addCommentRoutes } from "./comments.ts";
 import { addCommitRoutes } from "./commits.ts";
 import { addDeploymentRoutes } from "./deployments.ts";
@@ -16,6 +17,7 @@ const parts = [
   addStatusRoutes,
   addCommitRoutes,
   addDeploymentRoutes,
+  addAppRoutes,
   addHookRoutes,
 ];
 

@@ -20,6 +20,22 @@ export interface SimulatedUser {
   readonly scopes?: readonly string[];
 }
 
+/** A GitHub App with one installation. */
+export interface SimulatedApp {
+  readonly id: number;
+  /** It writes as `slug[bot]`. */
+  readonly slug: string;
+  /** PEM; proves its JWTs. */
+  readonly publicKey: string;
+  readonly installationId: number;
+  /** Repositories (`owner/name`) it is installed on. */
+  readonly installedOn: readonly string[];
+  /** What it was granted, as `grants` of a user. */
+  readonly permissions: Readonly<Record<string, "read" | "write">>;
+  /** How long an installation token lives, in milliseconds; default one hour. */
+  readonly tokenLifeMs?: number;
+}
+
 export interface RateLimits {
   /** Requests per token and window; 304 answers are free. Default 5,000. */
   readonly primary?: number;
@@ -50,6 +66,8 @@ export interface ForgeSimulatorOptions {
   readonly publicUrl?: string;
   /** Default: `kraken-bot` (token `bot-token`, type Bot) and `alice` (token `alice-token`), both with write permission. */
   readonly users?: readonly SimulatedUser[];
+  /** GitHub Apps. Default: none. */
+  readonly apps?: readonly SimulatedApp[];
   /** Repositories made at the start when they are missing. */
   readonly repositories?: readonly { readonly owner: string; readonly name: string; readonly private?: boolean }[];
   /** Whether public repositories can be read without a token, over REST and git. Default false. */

@@ -13,7 +13,7 @@ const ADMIN = { role: "admin", grant: "administration=write" } as const;
 
 export function addRepositoryRoutes(router: Router, context: ForgeContext): void {
   const base = "/repos/:owner/:repo";
-  router.add("GET", "/user", (call) => ({ status: 200, body: renderUser(context, call.apiUrl, signedIn(call).login) }));
+  router.add("GET", "/user", (call) => getSelf(context, call));
   router.add("GET", "/users/:login", (call) => getUser(context, call));
   router.add("GET", "/meta", () => getMeta(context));
   router.add("GET", "/rate_limit", (call) => getRateLimit(context, call));
@@ -23,6 +23,13 @@ export function addRepositoryRoutes(router: Router, context: ForgeContext): void
   router.add("DELETE", base, (call) => deleteRepository(context, call));
   router.add("POST", `${base}/forks`, (call) => fork(context, call));
   router.add("GET", `${base}/collaborators/:login/permission`, (call) => getPermission(context, call));
+}
+
+/** An App's installation is nobody who could be asked for. */
+function getSelf(context: ForgeContext, call: Call): Reply {
+  const user = signedIn(call);
+  if (context.apps.userOf(user.token) !== undefined) throw new ApiError(403, "Resource not accessible by integration");
+  return { status: 200, body: renderUser(context, call.apiUrl, user.login) };
 }
 
 function getUser(context: ForgeContext, call: Call): Reply {

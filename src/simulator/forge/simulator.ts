@@ -2,6 +2,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { Accounts } from "./accounts.ts";
+import { Apps, botOf } from "./apps.ts";
 import { Calls } from "./calls.ts";
 import type { ForgeContext } from "./context.ts";
 import type { Dialect } from "./dialect.ts";
@@ -66,11 +67,14 @@ function buildContext(options: ForgeSimulatorOptions, closing: AbortSignal, site
   const store = new Store(join(options.dataDir, "forge.jsonl"));
   const repositories = new Repositories(join(options.dataDir, "repositories"), store);
   const dialect = dialects[options.dialect ?? "github"];
+  const apps = new Apps(options.apps ?? []);
+  const users = [...(options.users ?? DEFAULT_USERS), ...(options.apps ?? []).map((app) => botOf(app))];
   const context: ForgeContext = {
     dialect,
     store,
     repositories,
-    accounts: new Accounts(options.users ?? DEFAULT_USERS, options.anonymousRead ?? false),
+    accounts: new Accounts(users, options.anonymousRead ?? false, (token) => apps.userOf(token)),
+    apps,
     limiter: new Limiter(options.rateLimits ?? {}),
     faults: new Faults(),
     calls: new Calls(),
