@@ -142,6 +142,15 @@ describe("Gitea and Forgejo", () => {
     expect(web?.auth).toMatchObject({ kind: "token", username: undefined });
     expect(good(onGitea("gitea", "git@git.example:a/b")).repositories[0]?.auth).toBeUndefined();
   });
+  it("knows no Apps and keeps no deployments", () => {
+    const forge = "{ type: gitea, app: { id: 1, privateKeyFile: /k }, deployments: true }";
+    expect(
+      problems(`repositories: [{ name: f, url: "https://git.example/a/b", forge: ${forge} }]\nclusters: []`),
+    ).toEqual([
+      expect.stringMatching(/goes with forge type github only/),
+      expect.stringMatching(/type gitea keeps none/),
+    ]);
+  });
   it("wants a repository of an owner", () => {
     expect(problems(onGitea("forgejo", "https://git.example/fleet"))).toEqual([
       expect.stringMatching(/does not end in <owner>\/<repository>, which forge type forgejo needs/),

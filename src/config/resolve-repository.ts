@@ -121,9 +121,9 @@ function resolveForge(
   if (remote !== undefined && (owner === undefined || owner === "" || repository === undefined)) {
     context.problem([...at, "url"], `does not end in <owner>/<repository>, which forge type ${forge.type} needs`);
   }
-  if (token === undefined && app === undefined) return { type: "none" };
   if (forge.type !== "github") {
     if (app !== undefined) context.problem([...place, "app"], "goes with forge type github only");
+    if (forge.deployments === true) context.problem([...place, "deployments"], `type ${forge.type} keeps none`);
     if (token === undefined) return { type: "none" };
     return {
       type: forge.type,
@@ -134,6 +134,7 @@ function resolveForge(
       ...network,
     };
   }
+  if (token === undefined && app === undefined) return { type: "none" };
   return {
     type: "github",
     apiUrl: (apiUrl ?? githubApi(remote?.host ?? "")).replace(/\/+$/, ""),

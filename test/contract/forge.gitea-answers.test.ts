@@ -3,7 +3,7 @@ import { openGitea } from "../../src/adapters/forge/gitea.ts";
 import type { GiteaFlavour } from "../../src/adapters/forge/gitea-check.ts";
 import type { WatcherError } from "../../src/lib/errors.ts";
 import type { Forge, PullRequestComment } from "../../src/ports/forge.ts";
-import { startStubServer, type StubServer } from "../support/stub-server.ts";
+import { startStubServer, type StubReply, type StubServer } from "../support/stub-server.ts";
 
 const sha = "9f8e7d6c5b4a39281706f5e4d3c2b1a098765432";
 const other = "1".repeat(40);
@@ -220,14 +220,28 @@ describe("doctor", () => {
     ["gitea", "1.18.5", [expect.stringContaining("older than Gitea 1.20")]],
   ] as const)("of type %s at version %s", async (flavour, version, findings) => {
     expectCheck(version, { admin: true, push: true, pull: true });
+    expectProbes();
     expect(await open(flavour).check(signal)).toEqual({ login: "kraken-bot", findings });
   });
 
   it("says which rights are missing", async () => {
     expectCheck("1.22.3", { admin: false, push: true, pull: true });
+    expectProbes();
     expect((await open().check(signal)).findings).toEqual([expect.stringContaining("not an administrator")]);
     expectCheck("1.22.3", { admin: false, push: false, pull: true });
     expect((await open().check(signal)).findings).toEqual([expect.stringContaining("no write permission")]);
+  });
+});
+
+describe("doctor, by writing on what does not exist,", () => {
+  it("says which scopes are missing", async () => {
+    expectCheck("1.22.3", { admin: true, push: true, pull: true });
+    const refused = (scope: string) => ({ status: 403, body: { message: `required scope(s): [${scope}]` } });
+    expectProbes(refused("write:repository"), refused("write:issue"));
+    expect((await open().check(signal)).findings).toEqual([
+      expect.stringMatching(/^commit statuses cannot be written: .*\[write:repository\]/),
+      expect.stringMatching(/^comments cannot be written: .*\[write:issue\]/),
+    ]);
   });
 });
 
@@ -271,6 +285,13 @@ function expectCheck(version: string, permissions: object): void {
   stub.expect(`GET ${repo}`, { status: 200, body: { full_name: "acme/fleet", archived: false, permissions } });
   stub.expect(`GET ${repo}/pulls?state=open&limit=1`, { status: 200, body: [pull(1)] });
   stub.expect(`GET ${repo}/issues/comments?limit=1`, { status: 200, body: null });
+}
+
+const unknown = { status: 404, body: { message: "not found" } };
+
+function expectProbes(status: StubReply = unknown, comment: StubReply = { status: 500, body: {} }): void {
+  stub.expect(`POST ${repo}/statuses/${"f".repeat(40)}`, status);
+  stub.expect(`POST ${repo}/issues/0/comments`, comment);
 }
 
 function options() {

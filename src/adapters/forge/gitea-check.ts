@@ -1,3 +1,4 @@
+import { WatcherError } from "../../lib/errors.ts";
 import type { ForgeHttp } from "./forge-http.ts";
 import {
   type GiteaRepository,
@@ -29,7 +30,27 @@ export async function checkGitea(
   // Each asks for a scope of its own; the refusal names it.
   parseList((await http.get(place.url("/pulls?state=open&limit=1"), signal)).body ?? [], parseGiteaPull);
   parseList((await http.get(place.url("/issues/comments?limit=1"), signal)).body ?? [], parseGiteaComment);
-  return { login, findings: [...versionFindings(version, flavour), ...rightFindings(repository)] };
+  const findings = [...versionFindings(version, flavour), ...rightFindings(repository)];
+  if (repository.archived || repository.mayPush === false) return { login, findings };
+  return { login, findings: [...findings, ...(await writeFindings(place, signal))] };
+}
+
+/** A status and a comment on what does not exist: refused for the missing scope, or because there is nothing to write on. */
+async function writeFindings(place: RepositoryPlace, signal: AbortSignal): Promise<readonly string[]> {
+  const probes = [
+    { what: "commit statuses", suffix: `/statuses/${"f".repeat(40)}`, body: { state: "pending", context: "probe" } },
+    { what: "comments", suffix: "/issues/0/comments", body: { body: "probe" } },
+  ];
+  const findings: string[] = [];
+  for (const { what, suffix, body } of probes) {
+    try {
+      await place.write("POST", suffix, body, signal, [404, 422, 500]);
+    } catch (error) {
+      if (!(error instanceof WatcherError) || error.code !== "forge-refused") throw error;
+      findings.push(`${what} cannot be written: ${error.message}`);
+    }
+  }
+  return findings;
 }
 
 function versionFindings(
