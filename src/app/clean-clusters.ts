@@ -1,6 +1,8 @@
 import { WatcherError } from "../lib/errors.ts";
 import type { ChangeContext } from "../ports/hypervisor.ts";
+import { holdOnCluster } from "../sync/pauses.ts";
 import type { Engine } from "./engine.ts";
+import { readHoldRules } from "./holds.ts";
 
 type CleaningEngine = Pick<Engine, "clock" | "config" | "hypervisor" | "log" | "random" | "store">;
 
@@ -44,6 +46,8 @@ export async function cleanClusters(engine: CleaningEngine, signal: AbortSignal)
 async function cleanInTurn(engine: CleaningEngine, cluster: string, signal: AbortSignal): Promise<void> {
   try {
     const startedMs = engine.clock.now();
+    const place = { repository: "", cluster };
+    if (holdOnCluster(await readHoldRules(engine, place.repository, cluster), place, startedMs) !== undefined) return;
     // The lease is not given back: it spaces the looks out over all processes.
     if ((await engine.store.acquireLease(`cleaning/${cluster}`, everyMs)) === undefined) return;
     await clean(engine, cluster, startedMs + everyMs, signal);

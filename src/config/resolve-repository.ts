@@ -2,6 +2,7 @@ import type { ForgeConfig, GitAuthConfig, RepositoryConfig } from "./config.ts";
 import type { ConfigPath } from "./config-problem.ts";
 import type { RawRepository } from "./raw.ts";
 import { isLoopback, type ResolveContext } from "./resolve-context.ts";
+import { resolveWindows } from "./resolve-windows.ts";
 
 const defaultPoll = "15s";
 const shortestPollMs = 1_000;
@@ -24,6 +25,7 @@ export function resolveRepository(raw: RawRepository, at: ConfigPath, context: R
     proxy,
     forge,
     clusters: raw.clusters ?? [],
+    ...resolveWindows(raw.windows, [...at, "windows"], context),
   };
 }
 

@@ -39,5 +39,6 @@ export function stateKeys(instance: string) {
     outboxRepositories: key("outbox-repositories"),
     syncRequests: key("sync-requests"),
     conditions: key("conditions"),
+    pauses: key("pauses"),
   };
 }

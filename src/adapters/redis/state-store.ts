@@ -3,6 +3,7 @@ import type { RedisConnection } from "./connection.ts";
 import { stateKeys } from "./keys.ts";
 import { leases } from "./lease.ts";
 import { operationGate } from "./operation-gate.ts";
+import { pauses } from "./pauses.ts";
 import { outbox, repositoryRecords } from "./repository-records.ts";
 import { storeClient } from "./store-client.ts";
 import { syncs } from "./syncs.ts";
@@ -33,6 +34,7 @@ export async function openStateStore(options: {
     ...syncs(client),
     ...operationGate(client),
     ...outbox(client),
+    ...pauses(client),
     ping,
     [Symbol.asyncDispose]: () => closeClient(redis),
   };
