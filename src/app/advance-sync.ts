@@ -2,10 +2,12 @@ import type { PlanInput } from "../plan/build-plan.ts";
 import type { Operation, Plan } from "../plan/plan.ts";
 import { describeHeld, describeProgress } from "../report/status-text.ts";
 import { nextPassStep, nextRound } from "../sync/cluster-pass.ts";
+import { type Hold, holdOnCluster, holdOnOperation, isWilful } from "../sync/pauses.ts";
 import type { ClusterPass, ClusterResult, OperationOutcome, SyncRecord } from "../sync/sync-record.ts";
 import type { AdvanceJob, JobAnswer } from "../ports/job-queue.ts";
 import type { Engine } from "./engine.ts";
 import { finishSyncIfDone } from "./finish-sync.ts";
+import { readHoldRules, recheckAtMs } from "./holds.ts";
 import { fetchRevision } from "./load-revision.ts";
 import { statusEntry } from "./messages.ts";
 import { planWithCapacity } from "./plan-with-capacity.ts";
@@ -28,17 +30,48 @@ export async function advanceSync(engine: Engine, job: AdvanceJob, signal: Abort
     return done;
   }
   if (await predecessorUnderWay(engine, record, job.cluster)) return { kind: "again", inMs: 200 };
+  const rules = await readHoldRules(engine, record.repository, job.cluster);
+  const nowMs = engine.clock.now();
+  const troubled = pass.held !== undefined && !isWilful(pass.held);
+  const onCluster = holdOnCluster(rules, { repository: record.repository, cluster: job.cluster }, nowMs);
+  if (onCluster !== undefined && (pass.round === 0 || troubled)) return waitOut(engine, record, pass, onCluster);
   const outcomes = await engine.store.readOutcomes(record.id, job.cluster);
+  const holdOf = (operation: Operation) => holdOnOperation(rules, record.repository, operation, nowMs);
+  // Reading back what was done is no beginning: a commit that is finished but for that gets its verdict.
   const step =
-    pass.round === 0 || pass.held !== undefined
+    pass.round === 0 || troubled
       ? { kind: "plan-again" as const }
-      : nextPassStep(pass, outcomes, engine.config().workers.perCluster);
+      : nextPassStep(pass, outcomes, engine.config().workers.perCluster, (one) => holdOf(one) !== undefined);
+  if (step.kind === "wait") {
+    const [hold] = step.operations.flatMap((operation) => holdOf(operation) ?? []);
+    if (hold !== undefined) return waitOut(engine, record, pass, hold);
+  }
   if (step.kind === "run") {
-    await announce(engine, record, pass, step.operations);
+    const open = pass.held === undefined ? pass : { ...pass, held: undefined };
+    if (open !== pass) await engine.store.replacePass(record.id, open, pass.round);
+    await announce(engine, record, open, step.operations);
     if (outcomes.size > 0) await tellProgress(engine, record);
     return done;
   }
   return planAgain(engine, record, pass, outcomes, signal);
+}
+
+/**
+ * People or the clock hold this part of the sync: nothing is begun, what is under way finishes, and the commit stays
+ * pending with the reason. One look for each cluster is planned, however often this runs in between.
+ */
+async function waitOut(engine: Engine, record: SyncRecord, pass: ClusterPass, hold: Hold): Promise<JobAnswer> {
+  const nowMs = engine.clock.now();
+  if (pass.held?.code !== hold.code || pass.held.reason !== hold.reason) {
+    const held = { code: hold.code, reason: hold.reason, sinceMs: pass.held?.sinceMs ?? nowMs, attempts: 0 };
+    await engine.store.replacePass(record.id, { ...pass, held }, pass.round);
+    engine.log.info({ repository: record.repository, cluster: pass.cluster, reason: hold.reason }, "sync held");
+  }
+  await tell(engine, record, describeHeld([hold.reason]));
+  const atMs = recheckAtMs(hold, nowMs);
+  const { cluster } = pass;
+  await engine.queue.addAdvance({ schemaVersion: 1, syncId: record.id, cluster }, `held-${atMs}`, atMs - nowMs);
+  return done;
 }
 
 /** How soon a job that was queued may be queued again, in case it got lost. */

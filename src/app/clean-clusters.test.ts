@@ -33,9 +33,10 @@ async function withSnapshot(lab: HypercoreLab): Promise<void> {
 }
 
 /** Leases of one Redis, by the clock of the test. */
-function leases(now: () => number): Pick<StateStore, "acquireLease"> {
+function leases(now: () => number): Pick<StateStore, "acquireLease" | "listPauses"> {
   const ends = new Map<string, number>();
   return {
+    listPauses: () => Promise.resolve([]),
     acquireLease(name, ttlMs) {
       if ((ends.get(name) ?? 0) > now()) return Promise.resolve(undefined);
       ends.set(name, now() + ttlMs);
@@ -51,7 +52,7 @@ function processOn(labs: Readonly<Record<string, HypercoreLab>>, aheadMs: () => 
   const clusters = Object.keys(labs).map((name) => ({ name, driver: "hypercore" }));
   const engine = {
     clock: { ...systemClock, now },
-    config: () => ({ clusters }),
+    config: () => ({ clusters, repositories: [] }),
     hypervisor: (name: string): Promise<Hypervisor> => Promise.resolve((labs[name] as HypercoreLab).driver),
     log: log.log,
     random: () => 0,
@@ -77,6 +78,19 @@ describe("cleaning clusters", () => {
     expect(await countLooks(lab)).toBe(looks);
     aheadMs = hourMs + 60_000;
     await cleanClusters(other, signal);
+    expect(await lab.snapshots()).toEqual([]);
+  });
+
+  it("leaves a cluster that is paused, until it is resumed", async () => {
+    const lab = await openLab();
+    await withSnapshot(lab);
+    const { engine } = processOn({ lab }, () => 2 * hourMs);
+    const scope = { kind: "cluster", cluster: "lab" } as const;
+    const pause = { scope, reason: "", by: "ada", atMs: 0, untilMs: undefined };
+    const store = { ...engine.store, listPauses: () => Promise.resolve([pause]) };
+    await cleanClusters({ ...engine, store }, signal);
+    expect(await lab.snapshots()).toHaveLength(1);
+    await cleanClusters(engine, signal);
     expect(await lab.snapshots()).toEqual([]);
   });
 

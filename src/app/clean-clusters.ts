@@ -1,7 +1,9 @@
 import { WatcherError } from "../lib/errors.ts";
 import type { ChangeContext } from "../ports/hypervisor.ts";
+import { holdOnCluster } from "../sync/pauses.ts";
 import type { Engine } from "./engine.ts";
 import { purgeQuarantined } from "./purge-quarantined.ts";
+import { readHoldRules } from "./holds.ts";
 
 type CleaningEngine = Pick<Engine, "clock" | "config" | "hypervisor" | "log" | "random" | "repository" | "store">;
 
@@ -45,6 +47,8 @@ export async function cleanClusters(engine: CleaningEngine, signal: AbortSignal)
 async function cleanInTurn(engine: CleaningEngine, cluster: string, signal: AbortSignal): Promise<void> {
   try {
     const startedMs = engine.clock.now();
+    const place = { repository: "", cluster };
+    if (holdOnCluster(await readHoldRules(engine, place.repository, cluster), place, startedMs) !== undefined) return;
     // The lease is not given back: it spaces the looks out over all processes.
     if ((await engine.store.acquireLease(`cleaning/${cluster}`, everyMs)) === undefined) return;
     await clean(engine, cluster, startedMs + everyMs, signal);

@@ -2,6 +2,7 @@ import { messageOf, WatcherError } from "../lib/errors.ts";
 import { contentHash } from "../lib/canonical-json.ts";
 import { type DesiredVirdomain, identityKey } from "../fleet/desired-state.ts";
 import type { Operation } from "../plan/plan.ts";
+import { holdOnOperation } from "../sync/pauses.ts";
 import { decideRetry } from "../sync/retry.ts";
 import type { OperationOutcome, SyncRecord } from "../sync/sync-record.ts";
 import type { JobAnswer, OperationJob } from "../ports/job-queue.ts";
@@ -12,6 +13,7 @@ import { applyOperation } from "./apply-operation.ts";
 import type { Engine } from "./engine.ts";
 import { holdWatch } from "./hold-watch.ts";
 import { quarantineLeaseMs, quarantineLeaseName } from "./leave-quarantine.ts";
+import { readHoldRules } from "./holds.ts";
 import { fetchRevision } from "./load-revision.ts";
 import { progressTeller } from "./progress-teller.ts";
 
@@ -36,6 +38,11 @@ export async function runOperationJob(engine: Engine, job: OperationJob, signal:
   if (begun.kind === "virdomain-held" || begun.kind === "cluster-full")
     return { kind: "again", inMs: 100 + 100 * engine.random() };
   if (begun.kind !== "begun") return wake(engine, job);
+  // What was begun before the pause is brought to its end.
+  if (begun.attempt === 1 && (await isHeld(engine, record, operation))) {
+    await begun.hold.end(undefined, { free: true });
+    return wake(engine, job);
+  }
   const log = engine.log.child({
     repository: record.repository,
     revision: record.revision,
@@ -46,6 +53,11 @@ export async function runOperationJob(engine: Engine, job: OperationJob, signal:
     job: job.operationId,
   });
   return work(engine, job, record, operation, begun.hold, begun.attempt, log, signal);
+}
+
+async function isHeld(engine: Engine, { repository }: SyncRecord, operation: Operation): Promise<boolean> {
+  const rules = await readHoldRules(engine, repository, operation.cluster);
+  return holdOnOperation(rules, repository, operation, engine.clock.now()) !== undefined;
 }
 
 async function findOperation(

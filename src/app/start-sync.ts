@@ -3,11 +3,13 @@ import type { PlanInput } from "../plan/build-plan.ts";
 import type { Plan } from "../plan/plan.ts";
 import { describeHeld, describeProgress } from "../report/status-text.ts";
 import { isPermitted } from "../sync/cluster-pass.ts";
+import { type Hold, isWilful } from "../sync/pauses.ts";
 import type { ClusterPass, SyncRecord } from "../sync/sync-record.ts";
 import { type AppliedTarget, type BranchRecord, inMotion } from "../ports/state-store.ts";
 import { type Approvals, listApprovals } from "./approvals.ts";
 import type { Engine, Repository } from "./engine.ts";
 import { finishSyncIfDone } from "./finish-sync.ts";
+import { readHolds } from "./holds.ts";
 import { loadRevision } from "./load-revision.ts";
 import type { LoadedManifests } from "./manifests.ts";
 import { statusEntry, supersededEntries } from "./messages.ts";
@@ -54,9 +56,12 @@ export async function startSync(
     ...(await toRecord(engine, repository, request, loaded, plan, scope, applied, signal)),
     ...(approval === undefined ? {} : { approval }),
   };
-  const passes = record.clusters.map((cluster) => firstPass(cluster, plan, record, engine.clock.now()));
+  const holds = await readHolds(engine, name, record.clusters);
+  const passes = record.clusters.map((cluster) =>
+    firstPass(cluster, plan, record, holds.get(cluster), engine.clock.now()),
+  );
   const place = { repository: name, prefix: engine.config().statusPrefix, context: "sync" as const };
-  const first = statusEntry(place, record.revision, "first", "pending", pendingText(plan, passes));
+  const first = statusEntry(place, record.revision, "first", "pending", pendingText(passes));
   const awaited = record.commits.includes(record.revision) ? [first] : [];
   const entries = [...supersededEntries(place, record.commits, record.revision), ...awaited];
   if (!(await engine.store.createSync(record, passes, entries, { syncId: request.branch.currentSync })))
@@ -234,9 +239,18 @@ function problemsOf(
   return beginning ? [] : plan.problems;
 }
 
-/** Clusters that could not be read begin held; the others with the operations the deletion rules let through. */
-function firstPass(cluster: string, plan: Plan, record: SyncRecord, nowMs: number): ClusterPass {
-  const held = plan.held.find((candidate) => candidate.cluster === cluster);
+/**
+ * Clusters that could not be read begin held, and so do those that people or the clock hold: they are planned anew when
+ * that is over. The others begin with the operations the deletion rules let through.
+ */
+function firstPass(
+  cluster: string,
+  plan: Plan,
+  record: SyncRecord,
+  hold: Hold | undefined,
+  nowMs: number,
+): ClusterPass {
+  const held = hold ?? plan.held.find((candidate) => candidate.cluster === cluster);
   const empty = { cluster, operations: [], conflicts: [], failures: [], completed: [] };
   if (held !== undefined)
     return { ...empty, round: 0, held: { code: held.code, reason: held.reason, sinceMs: nowMs, attempts: 1 } };
@@ -251,10 +265,14 @@ function firstPass(cluster: string, plan: Plan, record: SyncRecord, nowMs: numbe
   };
 }
 
-function pendingText(plan: Plan, passes: readonly ClusterPass[]): string {
+function pendingText(passes: readonly ClusterPass[]): string {
   const operations = passes.reduce((sum, pass) => sum + pass.operations.length, 0);
   if (passes.length === 0) return "Checking manifests";
-  return plan.held.length > 0 && operations === 0
-    ? describeHeld(plan.held.map(({ cluster, reason }) => `${cluster} (${reason})`))
-    : describeProgress(0, operations);
+  const held = passes.flatMap((pass) => heldText(pass) ?? []);
+  return held.length > 0 && operations === 0 ? describeHeld([...new Set(held)]) : describeProgress(0, operations);
+}
+
+/** A wilful hold says itself what it is about. */
+function heldText({ cluster, held }: ClusterPass): string | undefined {
+  return held === undefined || isWilful(held) ? held?.reason : `${cluster} (${held.reason})`;
 }

@@ -2,6 +2,7 @@ import { lookUpRepository, type RepositoryStatus } from "../app/look-up.ts";
 import type { GivenApproval } from "../plan/given-approval.ts";
 import { relativeTime, shortRevision } from "../report/format.ts";
 import { renderStatusTable } from "../report/table.ts";
+import { describeScope, describeTime, type Pause } from "../sync/pauses.ts";
 import { type ExitCode, exitCodes } from "./exit-codes.ts";
 import { print, printJson } from "./output.ts";
 import type { GlobalOptions } from "./settings.ts";
@@ -12,10 +13,22 @@ export function statusCommand(repository: string | undefined, options: GlobalOpt
   return withEngine(options, async (engine, config) => {
     const found = await Promise.all(repositoryNames(config, repository).map((name) => lookUpRepository(engine, name)));
     const queues = await engine.queue.counts();
-    if (options.json === true) printJson({ schemaVersion: 1, instance: config.instance, repositories: found, queues });
-    else for (const status of found) print(describe(status, engine.clock.now()));
+    const nowMs = engine.clock.now();
+    const pauses = await engine.store.listPauses(nowMs);
+    if (options.json === true)
+      printJson({ schemaVersion: 1, instance: config.instance, repositories: found, queues, pauses });
+    else {
+      for (const pause of pauses) print(describePauseLine(pause, nowMs));
+      for (const status of found) print(describe(status, nowMs));
+    }
     return worst(found);
   });
+}
+
+/** `PAUSED north until 2026-11-28 18:00 UTC by ada (5m ago): moving racks`. */
+function describePauseLine({ scope, by, untilMs, atMs, reason }: Pause, nowMs: number): string {
+  const until = untilMs === undefined ? "" : ` until ${describeTime(untilMs)}`;
+  return `PAUSED ${describeScope(scope)}${until} by ${by} (${relativeTime(atMs, nowMs)})${reason === "" ? "" : `: ${reason}`}`;
 }
 
 function worst(found: readonly RepositoryStatus[]): ExitCode {

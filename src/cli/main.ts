@@ -2,6 +2,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from "commander
 import { messageOf, WatcherError } from "../lib/errors.ts";
 import { parseDuration } from "../manifest/quantity.ts";
 import { DIALECTS } from "../simulator/forge/options.ts";
+import type { PauseOptions, ScopeOptions } from "./command-pause.ts";
 import type { PlanOptions } from "./command-plan.ts";
 import type { Role } from "./command-run.ts";
 import type { SimulateForgeOptions, SimulateHypercoreOptions } from "./command-simulate.ts";
@@ -66,6 +67,7 @@ export function buildProgram(settle: Settle): Command {
   addRunning(program, settle);
   addReviewing(program, settle);
   addWatching(program, settle);
+  addPausing(program, settle);
   addSettingUp(program, settle);
   for (const command of program.commands) shareSettings(command, `kraken-gitops ${command.name()}`);
   return program;
@@ -195,6 +197,34 @@ function addWatching(program: Command, settle: Settle): void {
           timeoutMs: options.timeout,
         }),
       ),
+    );
+}
+
+function addPausing(program: Command, settle: Settle): void {
+  const scoped = (name: string, description: string): Command =>
+    program
+      .command(name)
+      .description(description)
+      .option("--repository <name>", "only this repository")
+      .option("--cluster <name>", "only this cluster")
+      .option("--application <name>", "only this application, on every cluster")
+      .option("--vm <cluster/name>", "only this VM");
+  scoped("pause", "begin nothing more until somebody resumes; operations under way finish, commits stay pending")
+    .option("--reason <text>", "why, for status and commits")
+    .option("--for <duration>", "end by itself after this time", durationOption)
+    .option("--until <time>", "end by itself then, e.g. 2026-12-01T06:00Z (without a zone: this machine's)")
+    .option("--by <name>", "who pauses (default: the user of this machine)")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  kraken-gitops pause --cluster store-7 --for 2h --reason 'moving racks'\n  kraken-gitops pause",
+    )
+    .action(async (_options, command: Command) =>
+      settle(await (await import("./command-pause.ts")).pauseCommand(command.optsWithGlobals<PauseOptions>())),
+    );
+  scoped("resume", "end a pause; the newest commit goes on")
+    .addHelpText("after", "\nExamples:\n  kraken-gitops resume --cluster store-7\n  kraken-gitops resume")
+    .action(async (_options, command: Command) =>
+      settle(await (await import("./command-pause.ts")).resumeCommand(command.optsWithGlobals<ScopeOptions>())),
     );
 }
 

@@ -1,4 +1,5 @@
 import type { Cluster } from "../fleet/cluster.ts";
+import type { SyncWindow } from "../sync/windows.ts";
 
 /** The effective configuration: defaults filled in, paths absolute, secrets still references. See config/config.schema.json for what people write. */
 export interface Config {
@@ -55,6 +56,8 @@ export interface RepositoryConfig {
   readonly webhookSecret?: SecretReference | undefined;
   /** Names of the default clusters. */
   readonly clusters: readonly string[];
+  /** When syncs may begin something; always without any. */
+  readonly windows?: readonly SyncWindow[];
 }
 
 export interface GithubAppConfig {
@@ -118,6 +121,8 @@ export interface GiteaConfig<Flavour extends "gitea" | "forgejo"> {
 export interface ClusterConfig extends Cluster {
   readonly hypercore: HypercoreConfig | undefined;
   readonly libvirt: LibvirtConfig | undefined;
+  /** When syncs may begin something on this cluster; always without any. */
+  readonly windows?: readonly SyncWindow[];
 }
 
 export interface HypercoreConfig {

@@ -41,6 +41,15 @@ export interface RawRepository {
   readonly proxy?: string;
   readonly forge?: RawForge;
   readonly clusters?: readonly string[];
+  readonly windows?: readonly RawWindow[];
+}
+
+export interface RawWindow {
+  readonly days?: readonly string[];
+  readonly from: string;
+  readonly to: string;
+  readonly timeZone: string;
+  readonly deny?: boolean;
 }
 
 export type RawForge = RawSecret<"token"> &
@@ -66,6 +75,7 @@ export interface RawCluster {
   readonly networks?: Readonly<Record<string, RawNetwork>>;
   readonly hypercore?: RawHypercore;
   readonly libvirt?: RawLibvirt;
+  readonly windows?: readonly RawWindow[];
 }
 
 export interface RawNetwork {

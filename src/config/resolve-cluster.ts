@@ -5,6 +5,7 @@ import type { ConfigPath } from "./config-problem.ts";
 import type { RawCluster, RawHypercore, RawNetwork } from "./raw.ts";
 import { isLoopback, type ResolveContext } from "./resolve-context.ts";
 import { resolveLibvirt } from "./resolve-libvirt.ts";
+import { resolveWindows } from "./resolve-windows.ts";
 
 export function resolveCluster(raw: RawCluster, at: ConfigPath, context: ResolveContext): ClusterConfig {
   if ((raw.hypercore === undefined) === (raw.libvirt === undefined)) {
@@ -22,6 +23,7 @@ export function resolveCluster(raw: RawCluster, at: ConfigPath, context: Resolve
     ...(raw.limits === undefined ? {} : { limits: resolveLimits(raw.limits, [...at, "limits"], context) }),
     hypercore: raw.hypercore && resolveHypercore(raw.hypercore, [...at, "hypercore"], context),
     libvirt: raw.libvirt && resolveLibvirt(raw.libvirt, [...at, "libvirt"], context),
+    ...resolveWindows(raw.windows, [...at, "windows"], context),
   };
 }
 

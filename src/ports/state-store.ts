@@ -1,4 +1,5 @@
 import type { GivenApproval } from "../plan/given-approval.ts";
+import type { Pause, PauseScope } from "../sync/pauses.ts";
 import type {
   ClusterPass,
   ClusterResult,
@@ -9,6 +10,8 @@ import type {
 } from "../sync/sync-record.ts";
 import type { CommitStatus } from "./forge.ts";
 import type { WebhookRecords } from "./webhook-records.ts";
+
+export type { Pause, PauseScope } from "../sync/pauses.ts";
 
 /**
  * Durable state of an instance. Everything but history and approvals can be rebuilt from git and the clusters.
@@ -283,23 +286,6 @@ export interface Approval {
   readonly atMs: number;
   readonly pullRequest: number;
   readonly url: string | undefined;
-}
-
-/** What a pause holds. `virdomain` is a VM's name on a cluster. */
-export type PauseScope =
-  | { readonly kind: "instance" }
-  | { readonly kind: "repository"; readonly repository: string }
-  | { readonly kind: "cluster"; readonly cluster: string }
-  | { readonly kind: "application"; readonly application: string }
-  | { readonly kind: "virdomain"; readonly cluster: string; readonly virdomain: string };
-
-export interface Pause {
-  readonly scope: PauseScope;
-  readonly reason: string;
-  readonly by: string;
-  readonly atMs: number;
-  /** Ends by itself then; undefined: when somebody resumes. */
-  readonly untilMs: number | undefined;
 }
 
 /** Something to tell the forge. Entries of one `key` are delivered in order, older ones give way to newer ones. */

@@ -53,6 +53,24 @@ describe("nextPassStep", () => {
     expect(running(outcomes([first, done], [second, done], [third, done]))).toEqual(["plan-again"]);
   });
 
+  it("lets held operations take no place, and waits when nothing else is left", () => {
+    const level = operations().map((operation) => ({ ...operation, step: 0 }));
+    const [first, second, third] = level;
+    const held = (operation: Operation): boolean => operation.virdomain === "db";
+    const step = (known: Map<string, OperationOutcome>) => nextPassStep(pass(level), known, 2, held);
+    expect(step(new Map())).toEqual({ kind: "run", operations: [second, third] });
+    expect(step(outcomes([second, done], [third, done]))).toEqual({ kind: "wait", operations: [first] });
+    expect(step(outcomes([second, done], [third, stale]))).toEqual({ kind: "plan-again" });
+  });
+
+  it("holds later steps of a held operation's group with it", () => {
+    const [first] = operations();
+    expect(nextPassStep(pass(operations()), new Map(), 4, (one) => one.virdomain === "db")).toEqual({
+      kind: "wait",
+      operations: [first],
+    });
+  });
+
   it("begins no more than the cluster takes at once", () => {
     const level = operations().map((operation) => ({ ...operation, step: 0 }));
     const step = nextPassStep(pass(level), new Map(), 2);

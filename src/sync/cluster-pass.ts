@@ -17,6 +17,8 @@ export const maxRounds = 6;
 export type PassStep =
   /** These may run now; adding one that runs already does nothing. */
   | { readonly kind: "run"; readonly operations: readonly Operation[] }
+  /** Nothing may be begun but these, which people hold back. */
+  | { readonly kind: "wait"; readonly operations: readonly Operation[] }
   /** Everything of this round has an outcome: read the cluster again and plan what is left. */
   | { readonly kind: "plan-again" };
 
@@ -27,14 +29,17 @@ export function orderGroup(operation: Pick<Operation, "deployment" | "applicatio
 
 /**
  * Which operations of a round may run: those whose earlier steps are done. A failure or a stale operation in an earlier
- * step leaves the later ones of its group for the next round, which decides whether they are blocked.
+ * step leaves the later ones of its group for the next round, which decides whether they are blocked. Held ones take no
+ * place of others, and keep the round open unless something else wants a new plan.
  */
 export function nextPassStep(
   pass: ClusterPass,
   outcomes: ReadonlyMap<string, OperationOutcome>,
   window: number,
+  isHeld: (operation: Operation) => boolean = () => false,
 ): PassStep {
   const ready: Operation[] = [];
+  const waiting: Operation[] = [];
   const open = new Map<string, number>();
   const stopped = new Map<string, number>();
   for (const operation of pass.operations) {
@@ -49,9 +54,12 @@ export function nextPassStep(
     const group = orderGroup(operation);
     const firstOpen = open.get(group) ?? operation.step;
     const firstStopped = stopped.get(group) ?? Number.POSITIVE_INFINITY;
-    if (operation.step === firstOpen && firstStopped >= operation.step) ready.push(operation);
+    if (operation.step !== firstOpen || firstStopped < operation.step) continue;
+    (isHeld(operation) ? waiting : ready).push(operation);
   }
-  return ready.length > 0 ? { kind: "run", operations: ready } : { kind: "plan-again" };
+  if (ready.length > 0) return { kind: "run", operations: ready };
+  const isStale = [...outcomes.values()].some(({ kind }) => kind === "stale");
+  return waiting.length > 0 && !isStale ? { kind: "wait", operations: waiting } : { kind: "plan-again" };
 }
 
 /** What a fresh plan of the cluster means for its pass: another round, or the end. */

@@ -512,6 +512,25 @@ export function stateStoreContract(open: () => Promise<StateStore>): void {
       await store.recordAnswered(repository, "12/plan", 3);
       expect(await store.listAnswered(repository)).toEqual(new Set(["12/plan", "13/plan"]));
     });
+    check("pauses: one for each scope, until removed or over", async (store, repository) => {
+      const scope = { kind: "repository" as const, repository };
+      const pause = { scope, reason: "first", by: "ada", atMs: 5, untilMs: undefined };
+      const vm = { kind: "virdomain" as const, cluster: repository, virdomain: "web" };
+      const mine = async (nowMs: number) =>
+        (await store.listPauses(nowMs)).filter((one) => JSON.stringify(one.scope).includes(repository));
+      await store.setPause(pause);
+      await store.setPause({ ...pause, reason: "second" });
+      await store.setPause({ ...pause, scope: vm, atMs: 4, untilMs: 100 });
+      expect(await mine(99)).toEqual([
+        { ...pause, scope: vm, atMs: 4, untilMs: 100 },
+        { ...pause, reason: "second", untilMs: undefined },
+      ]);
+      expect(await mine(100)).toMatchObject([{ scope }]);
+      expect(await store.removePause(scope)).toBe(true);
+      expect(await store.removePause(scope)).toBe(false);
+      expect(await mine(0)).toMatchObject([{ scope: vm }]);
+      expect(await store.removePause(vm)).toBe(true);
+    });
     check("a wish to sync is taken once", async (store, repository) => {
       await store.requestSync(repository);
       await store.requestSync(repository);

@@ -49,5 +49,6 @@ export function stateKeys(instance: string) {
     hurryChannel: key("hurry"),
     webhooks: (repository: string) => key("webhooks", repository),
     deliveries: (repository: string) => key("deliveries", repository),
+    pauses: key("pauses"),
   };
 }

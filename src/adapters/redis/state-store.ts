@@ -5,6 +5,7 @@ import { stateKeys } from "./keys.ts";
 import { leases } from "./lease.ts";
 import { operationGate } from "./operation-gate.ts";
 import { pollWishes } from "./poll-wishes.ts";
+import { pauses } from "./pauses.ts";
 import { outbox, repositoryRecords } from "./repository-records.ts";
 import { storeClient } from "./store-client.ts";
 import { syncs } from "./syncs.ts";
@@ -40,6 +41,7 @@ export async function openStateStore(options: {
     ...wishes.store,
     ...webhookRecords(client),
     ...commentRecords(client),
+    ...pauses(client),
     ping,
     async [Symbol.asyncDispose]() {
       wishes[Symbol.dispose]();
