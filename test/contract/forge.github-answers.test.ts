@@ -331,7 +331,7 @@ describe("a comment", () => {
     stub.expect(`POST ${comments}`, { status, body: { message } });
     const error = await failure(open().ensureComment(7, marker, `${marker} text`, signal));
     expect(error).toMatchObject({ code: "forge-refused", retry: "terminal" });
-    expect(error.message).toContain(`${message}`);
+    expect(error.message).toContain(message);
     expect(error.message).toContain(advice);
   });
 });

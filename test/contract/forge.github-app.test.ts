@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createGithubApp, type GithubApp, type GithubAppOptions } from "../../src/adapters/forge/github-app.ts";
 import { readAppKey, signAppJwt } from "../../src/adapters/forge/github-app-jwt.ts";
 import { type GithubOptions, openGithub } from "../../src/adapters/forge/github.ts";
+import { openGithubDescription } from "../support/github-description.ts";
 import type { SimulatedApp } from "../../src/simulator/forge/options.ts";
 import { type ForgeSimulator, startForgeSimulator } from "../../src/simulator/forge/simulator.ts";
 
@@ -22,6 +23,7 @@ const keeper = simulatedApp(17, "fleet-keeper", {});
 const poor = simulatedApp(19, "poor", { permissions: { contents: "read", pull_requests: "read" } });
 const hasty = simulatedApp(18, "hasty", { tokenLifeMs: 1_500 });
 
+const description = openGithubDescription();
 let folder: string;
 let simulator: ForgeSimulator;
 let revision: string;
@@ -33,12 +35,17 @@ beforeAll(async () => {
       { owner: "acme", name: "fleet", private: true },
       { owner: "acme", name: "other", private: true },
     ],
+    observe: (exchange) => description.check(exchange),
     apps: [keeper, hasty, poor],
   });
   revision = await pushWork();
 });
 afterAll(async () => {
   await simulator.close();
+  expect(description.violations()).toEqual([]);
+  expect([...description.operations()]).toEqual(
+    expect.arrayContaining(["apps/get-repo-installation", "apps/create-installation-access-token"]),
+  );
   await rm(folder, { recursive: true, force: true });
 });
 

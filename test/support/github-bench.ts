@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { openGithub } from "../../src/adapters/forge/github.ts";
 import { type ForgeSimulator, startForgeSimulator } from "../../src/simulator/forge/simulator.ts";
+import { openGithubDescription } from "./github-description.ts";
 import type { ForgeBench, LostWrite } from "../contract/forge.contract.ts";
 
 const run = promisify(execFile);
@@ -26,13 +27,23 @@ const lostPaths: Readonly<Record<LostWrite, string>> = {
   "deployment status": "/deployments/\\d+/statuses$",
 };
 
+export interface GithubBench extends ForgeBench {
+  readonly apiUrl: string;
+  /** Where requests or answers were not as GitHub describes its API. */
+  violations(): readonly string[];
+  /** Which operations of the description were compared. */
+  operations(): ReadonlySet<string>;
+}
+
 /** The GitHub adapter on a simulated forge with a real git repository in it. */
-export async function startGithubBench(): Promise<ForgeBench & { readonly apiUrl: string }> {
+export async function startGithubBench(): Promise<GithubBench> {
   const dataDir = await mkdtemp(join(tmpdir(), "forge-contract-"));
+  const description = openGithubDescription();
   const simulator = await startForgeSimulator({
     dataDir: join(dataDir, "forge"),
     repositories: [{ owner, name }],
     users,
+    observe: (exchange) => description.check(exchange),
     maxPerPage: pageSize,
     rateLimits: { primary: 100_000 },
   });
@@ -157,6 +168,8 @@ export async function startGithubBench(): Promise<ForgeBench & { readonly apiUrl
       const fault = { kind: "drop-after", match: { method: "POST", path: lostPaths[write] }, times: 1 };
       await control("POST", "/faults", fault);
     },
+    violations: () => description.violations(),
+    operations: () => description.operations(),
     async close() {
       await simulator.close();
       await rm(dataDir, { recursive: true, force: true });

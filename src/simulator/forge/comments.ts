@@ -7,14 +7,13 @@ import { optionalChoice, optionalText, pathNumber, requiredText } from "./fields
 import { pagedReply } from "./paging.ts";
 import type { CommentRecord, PullRecord, ReactionRecord, RepositoryRecord } from "./records.ts";
 import { type Call, param, type Reply, type Router } from "./router.ts";
-import { isoTime, nodeId, renderComment, renderUser, visibleComments } from "./wire.ts";
+import { isoTime, nodeId, REACTIONS, renderComment, renderUser, visibleComments } from "./wire.ts";
 
 const READ = { role: "read", grant: "issues=read" } as const;
 const WRITE = { role: "read", grant: "issues=write" } as const;
 
 /** Characters of one comment on github.com. */
 const MAX_BODY = 65_536;
-const REACTIONS = ["+1", "-1", "laugh", "confused", "heart", "hooray", "rocket", "eyes"] as const;
 
 export function addCommentRoutes(router: Router, context: ForgeContext): void {
   const issues = "/repos/:owner/:repo/issues";

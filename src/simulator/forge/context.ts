@@ -5,6 +5,7 @@ import type { Dialect } from "./dialect.ts";
 import type { Faults } from "./faults.ts";
 import type { Limiter } from "./limits.ts";
 import type { Mergeability } from "./mergeability.ts";
+import type { RestExchange } from "./options.ts";
 import type { PullRefresh } from "./pull-refresh.ts";
 import type { Repositories } from "./repositories.ts";
 import type { Store } from "./store.ts";
@@ -24,6 +25,7 @@ export interface ForgeContext {
   readonly mergeability: Mergeability;
   readonly refresh: PullRefresh;
   readonly maxPerPage: number;
+  readonly observe: ((exchange: RestExchange) => void) | undefined;
   readonly enterpriseVersion: string | undefined;
   /** Aborted when the forge closes. */
   readonly closing: AbortSignal;

@@ -55,6 +55,18 @@ export interface RateLimits {
 export const DIALECTS = ["github", "gitlab"] as const;
 export type DialectName = (typeof DIALECTS)[number];
 
+/** One REST request that reached a route, and what it was answered. */
+export interface RestExchange {
+  readonly method: string;
+  /** Path without the `/api/v3` prefix. */
+  readonly path: string;
+  readonly query: URLSearchParams;
+  readonly userAgent: string;
+  readonly body: unknown;
+  readonly status: number;
+  readonly answer: string;
+}
+
 export interface ForgeSimulatorOptions {
   /** Default `github`. */
   readonly dialect?: DialectName;
@@ -80,6 +92,8 @@ export interface ForgeSimulatorOptions {
   readonly enterpriseVersion?: string;
   /** Most entries of one page, whatever a client asks for; default 100 as on github.com. Small values make tests page. */
   readonly maxPerPage?: number;
+  /** Shown every REST request and its answer, for tests that compare both with GitHub's own description. */
+  readonly observe?: (exchange: RestExchange) => void;
   /** How long a webhook receiver may take, in milliseconds; default 10,000 as on github.com. */
   readonly webhookTimeoutMs?: number;
 }

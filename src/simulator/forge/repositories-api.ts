@@ -6,7 +6,7 @@ import { optionalFlag, optionalText, requiredText } from "./fields.ts";
 import type { NewRepository } from "./repositories.ts";
 import type { RepositoryRecord } from "./records.ts";
 import { type Call, param, type Reply, type Router } from "./router.ts";
-import { renderPermissions, renderRepository, renderUser } from "./wire.ts";
+import { isoTime, renderPermissions, renderRepository, renderUser } from "./wire.ts";
 
 const METADATA = { role: "read", grant: "metadata=read" } as const;
 const ADMIN = { role: "admin", grant: "administration=write" } as const;
@@ -29,8 +29,26 @@ export function addRepositoryRoutes(router: Router, context: ForgeContext): void
 function getSelf(context: ForgeContext, call: Call): Reply {
   const user = signedIn(call);
   if (context.apps.userOf(user.token) !== undefined) throw new ApiError(403, "Resource not accessible by integration");
-  return { status: 200, body: renderUser(context, call.apiUrl, user.login) };
+  return { status: 200, body: { ...renderUser(context, call.apiUrl, user.login), ...profile } };
 }
+
+/** What nobody here has told about themselves. */
+const profile = {
+  user_view_type: "public",
+  name: null,
+  company: null,
+  blog: null,
+  location: null,
+  email: null,
+  hireable: null,
+  bio: null,
+  public_repos: 0,
+  public_gists: 0,
+  followers: 0,
+  following: 0,
+  created_at: isoTime(0),
+  updated_at: isoTime(0),
+};
 
 function getUser(context: ForgeContext, call: Call): Reply {
   const user = context.accounts.find(param(call, "login"));
@@ -62,8 +80,14 @@ function getRepository(context: ForgeContext, call: Call): Reply {
     call.user === undefined ? {} : { permissions: renderPermissions(context, call.user.login, repository) };
   const parent = repository.forkOf === undefined ? undefined : context.store.repositories.get(repository.forkOf);
   const origin = parent === undefined ? {} : { parent: renderRepository(context, call.apiUrl, parent) };
-  return { status: 200, body: { ...renderRepository(context, call.apiUrl, repository), ...permissions, ...origin } };
+  return {
+    status: 200,
+    body: { ...renderRepository(context, call.apiUrl, repository), ...counts, ...permissions, ...origin },
+  };
 }
+
+/** Only the answer to one repository has these. */
+const counts = { network_count: 0, subscribers_count: 0 };
 
 /** Makes a repository and starts watching its refs. */
 export async function makeRepository(context: ForgeContext, wanted: NewRepository): Promise<RepositoryRecord> {
@@ -117,6 +141,10 @@ function getPermission(context: ForgeContext, call: Call): Reply {
   const permission = context.accounts.permissionOf(user, repository);
   return {
     status: 200,
-    body: { permission, role_name: permission, user: renderUser(context, call.apiUrl, user.login) },
+    body: {
+      permission,
+      role_name: permission,
+      user: { ...renderUser(context, call.apiUrl, user.login), role_name: permission },
+    },
   };
 }

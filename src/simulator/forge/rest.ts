@@ -58,6 +58,15 @@ export async function answerRest(
       if (!found) throw notFound();
       return finish(await found.route.handler({ ...call, params: found.params }), incoming, user);
     });
+    context.observe?.({
+      method,
+      path,
+      query: url.searchParams,
+      userAgent: incoming.headers["user-agent"] ?? "",
+      body,
+      status: answered.status,
+      answer: answered.text,
+    });
     if (!free && answered.status !== 304) context.limiter.count(credential);
     common = { ...common, ...context.limiter.headers(credential) };
     return { label, ...answered, headers: { ...common, ...answered.headers }, login: user?.login };

@@ -77,6 +77,7 @@ function buildContext(options: ForgeSimulatorOptions, closing: AbortSignal, site
     webhooks: new Webhooks(store, options.webhookTimeoutMs ?? 10_000, dialect.hookHeaders),
     mergeability: new Mergeability(store, repositories, dialect.pullRefs),
     refresh: new PullRefresh(() => context),
+    observe: options.observe,
     maxPerPage: options.maxPerPage ?? 100,
     enterpriseVersion: options.enterpriseVersion,
     closing,

@@ -1,12 +1,15 @@
 import { sameName } from "./accounts.ts";
 import type { ForgeContext } from "./context.ts";
-import { listCommits, readCommit } from "./git-objects.ts";
+import { findMergeBase, listChanges, listCommits, readCommit } from "./git-objects.ts";
 import type { MergeableAnswer } from "./mergeability.ts";
 import type { CommentRecord, HookRecord, PullRecord, RepositoryRecord, StatusRecord } from "./records.ts";
+import { pullUrls, repositoryUrls, userUrls } from "./wire-urls.ts";
 
 /** GitHub's JSON for the forge's records. `api` is where addresses begin, with the prefix the client used. */
 
 type Json = Record<string, unknown>;
+
+export const REACTIONS = ["+1", "-1", "laugh", "confused", "heart", "hooray", "rocket", "eyes"] as const;
 
 export function isoTime(ms: number): string {
   return new Date(ms).toISOString().replace(/\.\d{3}Z$/, "Z");
@@ -23,8 +26,10 @@ export function renderUser(context: ForgeContext, api: string, login: string): J
     id,
     node_id: nodeId("User", id),
     avatar_url: `${context.siteUrl()}/${login}.png`,
+    gravatar_id: "",
     url: `${api}/users/${login}`,
     html_url: `${context.siteUrl()}/${login}`,
+    ...userUrls(`${api}/users/${login}`),
     type: context.accounts.find(login)?.type ?? "User",
     site_admin: false,
   };
@@ -48,8 +53,31 @@ export function renderRepository(context: ForgeContext, api: string, repository:
     description: null,
     fork: repository.forkOf !== undefined,
     url: repositoryApiUrl(api, repository),
+    ...repositoryUrls(repositoryApiUrl(api, repository)),
     clone_url: `${page}.git`,
+    git_url: `${page.replace(/^https?/, "git")}.git`,
+    ssh_url: `${page.replace(/^https?:\/\//, "ssh://git@")}.git`,
+    svn_url: page,
+    mirror_url: null,
+    homepage: null,
+    language: null,
+    license: null,
+    size: 0,
+    forks: 0,
+    forks_count: 0,
+    watchers: 0,
+    watchers_count: 0,
+    stargazers_count: 0,
+    open_issues: 0,
+    open_issues_count: 0,
+    has_projects: false,
+    has_wiki: false,
+    has_pages: false,
+    has_downloads: false,
+    has_discussions: false,
     created_at: isoTime(repository.createdAt),
+    updated_at: isoTime(repository.createdAt),
+    pushed_at: isoTime(repository.createdAt),
     default_branch: repository.defaultBranch,
     archived: false,
     disabled: false,
@@ -98,12 +126,7 @@ export function renderPull(context: ForgeContext, api: string, repository: Repos
     draft: pull.draft,
     user: renderUser(context, api, pull.author),
     author_association: authorAssociation(context, pull.author, repository),
-    url: `${base}/pulls/${pull.number}`,
-    html_url: page,
-    issue_url: `${base}/issues/${pull.number}`,
-    commits_url: `${base}/pulls/${pull.number}/commits`,
-    comments_url: `${base}/issues/${pull.number}/comments`,
-    statuses_url: `${base}/statuses/${pull.headSha}`,
+    ...pullUrls(base, page, pull.number, pull.headSha),
     head: side(pull.headOwner, pull.headBranch, pull.headSha, source),
     base: side(repository.owner, pull.baseBranch, pull.baseSha, repository),
     created_at: isoTime(pull.createdAt),
@@ -131,6 +154,8 @@ export async function renderPullDetail(
 ): Promise<Json> {
   const { mergeable, testMerge } = answer ?? (await context.mergeability.ask(pull));
   const directory = context.repositories.directory(repository);
+  const from = (await findMergeBase(directory, pull.baseSha, pull.headSha)) ?? pull.baseSha;
+  const changes = await listChanges(directory, from, pull.headSha);
   return {
     ...renderPull(context, api, repository, pull),
     merge_commit_sha: pull.merge?.commit ?? testMerge ?? null,
@@ -142,6 +167,9 @@ export async function renderPullDetail(
     maintainer_can_modify: false,
     comments: visibleComments(context, pull).length,
     review_comments: 0,
+    changed_files: changes.length,
+    additions: changes.reduce((sum, change) => sum + change.additions, 0),
+    deletions: changes.reduce((sum, change) => sum + change.deletions, 0),
     commits: (await listCommits(directory, pull.baseSha, pull.headSha)).length,
   };
 }
@@ -176,7 +204,13 @@ export function renderComment(
     created_at: isoTime(comment.createdAt),
     updated_at: isoTime(comment.updatedAt),
     performed_via_github_app: null,
-    reactions: { url: `${base}/issues/comments/${comment.id}/reactions`, total_count: reactions.length },
+    reactions: {
+      url: `${base}/issues/comments/${comment.id}/reactions`,
+      total_count: reactions.length,
+      ...Object.fromEntries(
+        REACTIONS.map((content) => [content, reactions.filter((one) => one.content === content).length]),
+      ),
+    },
   };
 }
 
