@@ -4,6 +4,7 @@ import { contentHash } from "../../lib/canonical-json.ts";
 import { messageOf, WatcherError } from "../../lib/errors.ts";
 import { notJson, type RequestPlace, toForgeError, toNetworkError } from "./http-errors.ts";
 import { Lanes } from "./lanes.ts";
+import { RequestCounter, type RequestUsage } from "./request-usage.ts";
 import { createTransport, type RawAnswer, type RawRequest, type TransportOptions } from "./transport.ts";
 
 export interface ForgeHttpOptions extends TransportOptions {
@@ -16,6 +17,8 @@ export interface ForgeHttpOptions extends TransportOptions {
   readonly headers: Readonly<Record<string, string>>;
   /** Header that carries the token, and what stands before it there; `authorization: Bearer TOKEN` unless given. */
   readonly credential?: { readonly header: string; readonly prefix: string };
+  /** Told once an hour what the token was used for. */
+  readonly onUsage?: ((usage: RequestUsage) => void) | undefined;
 }
 
 export interface Answer {
@@ -63,6 +66,7 @@ const bearer = { header: "authorization", prefix: "Bearer " };
 
 /** Shared by all forges of this process: limits count per token, not per repository. */
 const writeLanes = new Lanes();
+const requests = new RequestCounter();
 
 export function createForgeHttp(options: ForgeHttpOptions): ForgeHttp {
   const transport = createTransport(options);
@@ -94,7 +98,10 @@ export function createForgeHttp(options: ForgeHttpOptions): ForgeHttp {
     const { header, prefix } = options.credential ?? bearer;
     const headers = { ...options.headers, ...content, ...conditional, [header]: `${prefix}${token}` };
     try {
-      return await transport({ ...raw, headers }, signal);
+      const answer = await transport({ ...raw, headers }, signal);
+      const hour = requests.count(credentialOf(token), answer, Date.now());
+      if (hour !== undefined) options.onUsage?.(hour);
+      return answer;
     } catch (cause) {
       signal.throwIfAborted();
       throw toNetworkError(cause, { forge: options.forge, ...raw }, token);
@@ -131,7 +138,10 @@ export function createForgeHttp(options: ForgeHttpOptions): ForgeHttp {
     for (let hop = 0; hop <= maxRedirects; hop += 1) {
       const known = cache.get(url);
       const { answer, token } = await exchange({ method: "GET", url: place.url, body: undefined }, known?.etag, signal);
-      if (answer.status === 304 && known !== undefined) return known.answer;
+      if (answer.status === 304 && known !== undefined) {
+        keep(url, known);
+        return known.answer;
+      }
       if (!redirects.includes(answer.status)) {
         const concluded = conclude(answer, place, token, accept);
         remember(url, concluded, token);
@@ -148,8 +158,13 @@ export function createForgeHttp(options: ForgeHttpOptions): ForgeHttp {
     cachedFor = credential;
     const { etag } = answer.headers;
     if (etag === undefined || answer.status !== 200) return;
+    keep(url, { etag, answer });
+  }
+
+  /** What was asked for the longest time ago makes room. */
+  function keep(url: string, cached: CachedAnswer): void {
     cache.delete(url);
-    cache.set(url, { etag, answer });
+    cache.set(url, cached);
     const oldest = cache.keys().next().value;
     if (cache.size > maxCached && oldest !== undefined) cache.delete(oldest);
   }

@@ -9,6 +9,7 @@ import { createOwnLogin } from "./github-login.ts";
 import { findPullRequestsOf, listOpenPullRequests } from "./github-pulls.ts";
 import { descriptionChars, ensureStatus, findStatus } from "./github-statuses.ts";
 import { createForgeHttp } from "./forge-http.ts";
+import type { RequestUsage } from "./request-usage.ts";
 import { createRepositoryPlace } from "./repository-place.ts";
 
 export interface GithubOptions {
@@ -22,6 +23,8 @@ export interface GithubOptions {
   readonly app?: Pick<GithubApp, "login" | "permissions"> | undefined;
   /** Whether deployments will be reported, which `check` then looks at. */
   readonly deployments?: boolean | undefined;
+  /** Told once an hour what the token was used for, by all repositories that share it. */
+  readonly onUsage?: ((usage: RequestUsage) => void) | undefined;
   readonly caFile?: string | undefined;
   readonly proxy?: string | undefined;
   /** GitHub refuses requests without one. */
@@ -37,6 +40,7 @@ export function openGithub(options: GithubOptions): Forge {
     forge: "GitHub",
     apiUrl,
     token: options.token,
+    onUsage: options.onUsage,
     caFile: options.caFile,
     proxy: options.proxy,
     timeoutMs: options.timeoutMs ?? 30_000,

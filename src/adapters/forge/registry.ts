@@ -12,8 +12,19 @@ type ForgeOpener<K extends ForgeKind> = (config: ConfigOf<K>, log: ForgeLog) => 
 
 /** Every kind of forge by its name in the configuration; a new one is a file and a line here (docs/forges.md). */
 const forges: { readonly [K in ForgeKind]: ForgeOpener<K> } = {
-  github: (config) => openGithub({ ...config, token: forgeToken(config), app: appOf(config) }),
-  gitlab: (config) => openGitlab({ ...config, token: () => config.token.read() }),
+  github: (config, log) =>
+    openGithub({
+      ...config,
+      token: forgeToken(config),
+      app: appOf(config),
+      onUsage: (usage) => log.info({ forge: config.type, ...usage }, "requests to the forge in an hour"),
+    }),
+  gitlab: (config, log) =>
+    openGitlab({
+      ...config,
+      token: () => config.token.read(),
+      onUsage: (usage) => log.info({ forge: config.type, ...usage }, "requests to the forge in an hour"),
+    }),
   none: (_config, log) => openNoForge({ log }),
 };
 
