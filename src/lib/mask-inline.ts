@@ -21,7 +21,8 @@ const tokenShapes = new RegExp(
   [
     String.raw`\bgh[pousr]_\w{10,}`,
     String.raw`\bgithub_pat_\w{10,}`,
-    String.raw`\bglpat-[\w-]{10,}`,
+    // Newer ones go on after dots.
+    String.raw`\bglpat-[\w-]{10,}(?:\.[\w-]+)*`,
     String.raw`\b(?:AKIA|ASIA)[A-Z0-9]{12,}`,
     String.raw`\bxox[abprs]-[\w-]{10,}`,
     String.raw`\b[sr]k_live_\w{10,}`,

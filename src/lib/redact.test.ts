@@ -34,6 +34,7 @@ const table: readonly (readonly [string, string])[] = [
   ["curl -H 'Authorization: Bearer §' https://x", "curl -H 'Authorization: Bearer (masked)' https://x"],
   ["export TOKEN=ghp_§abcdefghij0123", "export TOKEN=(masked)"],
   ["run ghp_§abcdefghij0123 now", "run (masked) now"],
+  ["run glpat-§abcdefghij.01.0a1b2c3d4 now", "run (masked) now"],
   ["aws AKIAIOSFODNN7EXAMPLE", "aws (masked)"],
   ["CREATE USER 'app'@'%' IDENTIFIED BY '§';", "CREATE USER 'app'@'%' IDENTIFIED BY '(masked)';"],
   ["ALTER ROLE app WITH PASSWORD '§';", "ALTER ROLE app WITH PASSWORD '(masked)';"],
@@ -107,7 +108,7 @@ describe("maskSecrets", () => {
     );
     fc.assert(
       fc.property(noise, fc.constantFrom(...forms), secret, noise, (head, form, planted, tail) => {
-        const usable = /:\/\/|\\n|ghp_/.test(form) ? planted.replaceAll(/\W/g, "x") : planted;
+        const usable = /:\/\/|\\n|ghp_|glpat-/.test(form) ? planted.replaceAll(/\W/g, "x") : planted;
         const text = `${head}${form.replaceAll("§", usable)}\n${tail}`;
         expect(maskSecrets(text)).not.toContain(usable);
       }),

@@ -72,6 +72,8 @@ describe("a wrong command line", () => {
     [["validate", "nowhere"], /there is no file or folder nowhere/],
     [["simulate", "hypercore", "--port", "70000"], /A port is at most 65535\./],
     [["simulate", "forge", "--repository", "fleet"], /--repository fleet is no repository: write owner\/name/],
+    [["simulate", "forge", "--repository", "a/b/c"], /groups of groups exist with --dialect gitlab only/],
+    [["simulate", "forge", "--dialect", "svn"], /Allowed choices are github, gitlab/],
   ])("%j is told with a way out", async (args, message) => {
     const ran = await runHere(...args);
     expectWords(ran);

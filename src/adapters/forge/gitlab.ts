@@ -7,6 +7,7 @@ import { createNoteDesk, noteUrl } from "./gitlab-notes.ts";
 import { createProjectPlace } from "./gitlab-project.ts";
 import { findMergeRequestsOf, listOpenMergeRequests } from "./gitlab-requests.ts";
 import { descriptionChars, ensureGitlabStatus, findGitlabStatus } from "./gitlab-statuses.ts";
+import type { RequestUsage } from "./request-usage.ts";
 import { createEnsureSticky } from "./sticky-comment.ts";
 
 export interface GitlabOptions {
@@ -16,6 +17,8 @@ export interface GitlabOptions {
   readonly project: string;
   /** Asked for every request: project, group or personal access token. */
   readonly token: () => Promise<string>;
+  /** Told once an hour what the token was used for, by all repositories that share it. */
+  readonly onUsage?: ((usage: RequestUsage) => void) | undefined;
   readonly caFile?: string | undefined;
   readonly proxy?: string | undefined;
   readonly userAgent?: string;
@@ -30,6 +33,7 @@ export function openGitlab(options: GitlabOptions): Forge {
     forge: "GitLab",
     apiUrl,
     token: options.token,
+    onUsage: options.onUsage,
     // Its own header: proxies with a login of their own use up `Authorization`.
     credential: { header: "private-token", prefix: "" },
     caFile: options.caFile,

@@ -22,7 +22,12 @@ const forges: { readonly [K in ForgeKind]: ForgeOpener<K> } = {
     }),
   gitea: (config) => openGitea({ ...config, flavour: "gitea", token: () => config.token.read() }),
   forgejo: (config) => openGitea({ ...config, flavour: "forgejo", token: () => config.token.read() }),
-  gitlab: (config) => openGitlab({ ...config, token: () => config.token.read() }),
+  gitlab: (config, log) =>
+    openGitlab({
+      ...config,
+      token: () => config.token.read(),
+      onUsage: (usage) => log.info({ forge: config.type, ...usage }, "requests to the forge in an hour"),
+    }),
   none: (_config, log) => openNoForge({ log }),
 };
 
