@@ -127,7 +127,7 @@ describe("while it is open", () => {
       base: "main",
       draft: true,
     });
-    const pull = Number((opened as { number: number }).number);
+    const pull = (opened as { number: number }).number;
     await w.final(head, "kraken-gitops/plan");
     await theComment(w, pull, /is a draft/);
     await w.forgeCall("POST", `/_simulator/repos/acme/fleet/pulls/${pull}/ready`);
