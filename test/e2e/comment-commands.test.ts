@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { answerCommands } from "../../src/app/answer-commands.ts";
 import { createCourier } from "../../src/app/deliver-outbox.ts";
 import { useWorld } from "../support/use-world.ts";
@@ -7,6 +7,7 @@ import { waitFor } from "../support/wait-for.ts";
 import { manifest, type World } from "../support/world.ts";
 
 const open = useWorld();
+vi.setConfig({ testTimeout: 180_000 });
 const six = ["a", "b", "c", "d", "e", "f"];
 const shop = (names: readonly string[]): Record<string, string> => ({
   "manifests/shop.yaml": manifest(
