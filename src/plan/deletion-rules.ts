@@ -26,7 +26,8 @@ export function losesData(operation: Operation): boolean {
 export function lossOf(operation: Operation): Loss {
   const paths = operation.changes.filter((change) => change.lostBytes !== undefined).map((change) => change.path);
   const key = identityKey(operation.identity);
-  return { cluster: operation.cluster, key, kind: operation.kind, paths: operation.kind === "update" ? paths : [] };
+  const stays = operation.kind === "update" || operation.kind === "restore";
+  return { cluster: operation.cluster, key, kind: operation.kind, paths: stays ? paths : [] };
 }
 
 /** Whether a loss was shown before: the same VM, the same kind of operation, and no disk that was not named. */

@@ -189,6 +189,7 @@ describe("a VM in quarantine", () => {
     const { operations, deletions } = plan({ desired: onLab({ ...web, disks: [] }), live: [aside(web)] });
     expect(operations).toMatchObject([{ kind: "restore", disruption: "data-loss" }]);
     expect(deletions.losing).toEqual(["lab/web"]);
+    expect(deletions.losses).toMatchObject([{ kind: "restore", paths: ["storage_devices.system"] }]);
   });
 
   it("says of the new VM beside it where the old disks are", () => {

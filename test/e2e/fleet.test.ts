@@ -65,7 +65,8 @@ describe("deployments", () => {
     expect(await w.final(await w.push({ "manifests/fleet.yaml": scaled(1) }, "One"))).toMatchObject({
       state: "success",
     });
-    expect(await w.uuids()).toEqual(new Map([["web-1", before.get("web-1")]]));
+    expect(await names(w)).toEqual(["web-1"]);
+    expect((await w.uuids()).get("web-1")).toBe(before.get("web-1"));
   });
 
   it("bring VMs up in their order", async () => {
