@@ -67,7 +67,7 @@ export function isWilful(held: { readonly code: string } | undefined): boolean {
   return held?.code === "paused" || held?.code === "window-closed";
 }
 
-export function isOver({ untilMs }: Pause, nowMs: number): boolean {
+function isOver({ untilMs }: Pause, nowMs: number): boolean {
   return untilMs !== undefined && untilMs <= nowMs;
 }
 

@@ -15,7 +15,7 @@ export const weekdays = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"] as con
 export type Weekday = (typeof weekdays)[number];
 
 /** What a clock on the wall shows. */
-export interface WallTime {
+interface WallTime {
   readonly day: Weekday;
   readonly minute: number;
 }
@@ -86,7 +86,7 @@ function offsetOf(timeZone: string, atMs: number): number {
   return wallMs - atMs;
 }
 
-export function wallTime(timeZone: string, atMs: number): WallTime {
+function wallTime(timeZone: string, atMs: number): WallTime {
   const parts = partsOf(timeZone, atMs);
   const day = weekdays.find((name) => name === parts["weekday"]?.toLowerCase()) ?? "mon";
   return { day, minute: Number(parts["hour"]) * 60 + Number(parts["minute"]) };
