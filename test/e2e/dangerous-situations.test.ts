@@ -75,7 +75,7 @@ describe("what looks like an order to delete, and is none", () => {
         forge: repository.forge.type === "github" ? { ...repository.forge, repository: "copy" } : repository.forge,
       })),
     });
-    await using twin = await w.start(engine);
+    await w.start(engine);
     const verdict = await waitFor(async () => (await engine.store.listHistory("fleet", 1))[0]?.verdict, {
       what: "the verdict of the other repository",
     });
