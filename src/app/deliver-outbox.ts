@@ -100,5 +100,6 @@ export function createCourier(engine: Engine): Courier {
 async function send(forge: Forge, entry: StoredOutboxEntry, signal: AbortSignal): Promise<void> {
   const { message } = entry;
   if (message.kind === "status") await forge.ensureCommitStatus(message.revision, message.status, signal);
+  else if (message.kind === "deployment") await forge.ensureDeployment(message.deployment, signal);
   else await forge.ensureComment(message.pullRequest, message.marker, message.markdown, signal);
 }

@@ -5,7 +5,7 @@ import type { SyncRecord, SyncState } from "../sync/sync-record.ts";
 import type { DeployLog, HistoryEntry, OutboxEntry } from "../ports/state-store.ts";
 import type { Engine, Repository } from "./engine.ts";
 import { lookUpClusters } from "./look-up.ts";
-import { commentEntry } from "./messages.ts";
+import { commentEntry, deploymentEntry } from "./messages.ts";
 
 /** Syncs that ended while nobody looked are told afterwards, as far back as this. */
 const lookedBack = 5;
@@ -53,7 +53,10 @@ async function logDeployment(
   const text = await describe(engine, sync.record, sync.state, ended);
   const told = contentHash(text, 24);
   if (known?.told === told) return;
-  const entries = landed.map((one) => toEntry(engine, repository, sync.record, one, text, final));
+  const entries = [
+    ...landed.map((one) => toEntry(engine, repository, sync.record, one, text, final)),
+    ...(known === undefined || final ? noteDeployment(engine, repository, sync.record, text) : []),
+  ];
   const log: DeployLog = { landed, told, final };
   await engine.store.recordDeployLog(id, log, entries);
   if (entries.length > 0)
@@ -81,6 +84,26 @@ async function describe(
 ): Promise<Told> {
   const verdict = state.kind === "finished" ? { ...state.verdict, finishedAtMs: state.atMs } : undefined;
   return { verdict, clusters: await lookUpClusters(engine, record), operations: ended?.operations ?? [] };
+}
+
+/** An entry in the forge's list of deployments, where that is wanted: when a sync begins, and how it ended. */
+function noteDeployment(
+  engine: Engine,
+  { config, forge }: Repository,
+  { revision, branch }: SyncRecord,
+  { verdict }: Told,
+): readonly OutboxEntry[] {
+  const wanted = "deployments" in config.forge && config.forge.deployments === true;
+  if (!wanted || !forge.limits.deployments) return [];
+  const deployment = {
+    environment: engine.config().instance,
+    revision,
+    branch,
+    state: verdict?.state ?? ("in_progress" as const),
+    description: verdict?.description ?? "Syncing",
+    targetUrl: undefined,
+  };
+  return [deploymentEntry(config.name, deployment, verdict === undefined ? "first" : "final")];
 }
 
 function toEntry(

@@ -1,6 +1,6 @@
 import { cutDescription, describeSuperseded } from "../report/status-text.ts";
 import type { SyncRecord, SyncVerdict } from "../sync/sync-record.ts";
-import type { CommitState } from "../ports/forge.ts";
+import type { CommitState, ForgeDeployment } from "../ports/forge.ts";
 import type { OutboxEntry } from "../ports/state-store.ts";
 
 /** Where statuses go and under which name. */
@@ -37,6 +37,15 @@ export function statusEntry(
       },
     },
   };
+}
+
+/** How the deployment of a commit stands, for forges that keep a list of them. */
+export function deploymentEntry(
+  repository: string,
+  deployment: ForgeDeployment,
+  weight: OutboxEntry["weight"],
+): OutboxEntry {
+  return { repository, key: `deployment/${deployment.revision}`, weight, message: { kind: "deployment", deployment } };
 }
 
 /** What the comment with this marker on a pull request is to say from now on. */

@@ -8,7 +8,7 @@ import type {
   SyncState,
   SyncVerdict,
 } from "../sync/sync-record.ts";
-import type { CommitStatus } from "./forge.ts";
+import type { CommitStatus, ForgeDeployment } from "./forge.ts";
 import type { WebhookRecords } from "./webhook-records.ts";
 
 export type { Pause, PauseScope } from "../sync/pauses.ts";
@@ -291,7 +291,7 @@ export interface Approval {
 /** Something to tell the forge. Entries of one `key` are delivered in order, older ones give way to newer ones. */
 export interface OutboxEntry {
   readonly repository: string;
-  /** `status/<sha>/<context>`, `comment/<number>` or `answer/<number>/<what is answered>`. */
+  /** `status/<sha>/<context>`, `comment/<number>`, `answer/<number>/<what is answered>` or `deployment/<sha>`. */
   readonly key: string;
   /**
    * `first` and `final` are always delivered; `latest` gives way to anything newer of its key; `progress` does too and
@@ -300,6 +300,7 @@ export interface OutboxEntry {
   readonly weight: "first" | "progress" | "latest" | "final";
   readonly message:
     | { readonly kind: "status"; readonly revision: string; readonly status: CommitStatus }
+    | { readonly kind: "deployment"; readonly deployment: ForgeDeployment }
     | { readonly kind: "comment"; readonly pullRequest: number; readonly marker: string; readonly markdown: string };
 }
 

@@ -65,6 +65,35 @@ describe("after the merge", () => {
     expect(await theComment(w, first, /### \u2705 Synced/)).not.toMatch(/back at/);
   });
 
+  it("is noted as a deployment where that is wanted", async () => {
+    const w = await open({
+      config: (config) => ({
+        ...config,
+        repositories: config.repositories.map((repository) =>
+          repository.forge.type === "github"
+            ? { ...repository, forge: { ...repository.forge, deployments: true } }
+            : repository,
+        ),
+      }),
+    });
+    const commit = await w.push(app("shop"), "Add the shop");
+    await w.final(commit);
+    const found = await waitFor(
+      async () => {
+        const path = "/repos/acme/fleet/deployments";
+        const [deployment] = (await w.forgeCall("GET", `${path}?sha=${commit}`)) as {
+          id: number;
+          environment: string;
+        }[];
+        if (deployment === undefined) return undefined;
+        const [newest] = (await w.forgeCall("GET", `${path}/${deployment.id}/statuses`)) as { state: string }[];
+        return newest?.state === "success" ? deployment : undefined;
+      },
+      { what: "the deployment of the commit" },
+    );
+    expect(found.environment).toBe(w.config.instance);
+  });
+
   it("says what failed, and on which cluster", async () => {
     const w = await open();
     await w.final(await w.push(app("shop"), "Add the shop"));
