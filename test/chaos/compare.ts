@@ -1,3 +1,4 @@
+import { isAside } from "../crash/fleet.ts";
 import type { DesiredDisk, DesiredVirdomain } from "../../src/fleet/desired-state.ts";
 import type { BlockDevice, VirDomain } from "../../src/simulator/hypercore/wire.ts";
 import { MiB } from "../support/desired-vm.ts";
@@ -20,8 +21,9 @@ export function compareAll({ wishes, state, strangers }: Evidence): readonly str
   const ours = state.virdomains.filter(({ uuid }) => !foreign.has(uuid));
   const names = new Set(wishes.map(({ name }) => name));
   const extra = ours
-    .filter(({ name }) => !names.has(name))
-    .map(({ name, uuid }) => `VM ${name} (${uuid}) should not be`);
+    // A VM of which no revision planned before tells the policy goes into quarantine.
+    .filter((vm) => !names.has(vm.name) && !isAside(vm))
+    .map(({ name, uuid, state }) => `VM ${name} (${uuid}) should not be (${state})`);
   return [
     ...extra,
     ...wishes.flatMap((wish) => compareVm(wish, ours, state, strangers)),

@@ -92,9 +92,9 @@ export function compareFleet(wishes: readonly VmWish[], vms: readonly RawVm[]): 
   return [...strangers, ...wishes.flatMap((wish) => compareVm(wish, vms))];
 }
 
-/** Deleted, and kept with its disks for a time: off, and under a name that nobody wishes. */
-function isAside({ name, state }: RawVm): boolean {
-  return /\.quarantined-[0-9a-f]{7}(-[0-9a-f]{8})?$/.test(name) && state === "SHUTOFF";
+/** Deleted, and kept with its disks for a time: not running, and under a name that nobody wishes. */
+export function isAside({ name, state }: Pick<RawVm, "name" | "state">): boolean {
+  return /\.quarantined-[0-9a-f]{7}(-[0-9a-f]{8})?$/.test(name) && (state === "SHUTOFF" || state === "CRASHED");
 }
 
 function compareVm(wish: VmWish, vms: readonly RawVm[]): string[] {
