@@ -24,6 +24,8 @@ export interface WorldOptions {
   readonly simulator?: HypercoreSimulatorOptions;
   readonly config?: (config: Config) => Config;
   readonly log?: Log;
+  /** Whose REST and webhooks the forge speaks; GitHub's unless given. */
+  readonly dialect?: "github" | "gitlab" | "gitea";
   /** Poll interval; short by default. */
   readonly pollMs?: number;
 }
@@ -38,6 +40,8 @@ export class World implements AsyncDisposable {
   readonly folder: string;
   readonly forge: ForgeClient;
   readonly forgeUrl: string;
+  /** Where the forge's REST begins. */
+  readonly apiUrl: string;
   readonly clusterUrls: ReadonlyMap<string, string>;
   readonly tree: WorkTree;
   readonly config: Config;
@@ -50,6 +54,7 @@ export class World implements AsyncDisposable {
     folder: string;
     forge: ForgeClient;
     forgeUrl: string;
+    apiUrl: string;
     clusterUrls: Map<string, string>;
     tree: WorkTree;
     config: Config;
@@ -59,6 +64,7 @@ export class World implements AsyncDisposable {
     this.folder = parts.folder;
     this.forge = parts.forge;
     this.forgeUrl = parts.forgeUrl;
+    this.apiUrl = parts.apiUrl;
     this.clusterUrls = parts.clusterUrls;
     this.tree = parts.tree;
     this.config = parts.config;
@@ -70,7 +76,9 @@ export class World implements AsyncDisposable {
     const folder = await mkdtemp(join(tmpdir(), "kraken-world-"));
     const handles = new Handles();
     handles.use({ [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) });
+    const dialect = options.dialect ?? "github";
     const forge = await startForgeSimulator({
+      dialect,
       dataDir: join(folder, "forge"),
       repositories: [{ owner: "acme", name: "fleet" }],
       users: [
@@ -91,11 +99,12 @@ export class World implements AsyncDisposable {
     }
     await writeImages(join(folder, "images"));
     const tree = await WorkTree.start(join(folder, "work"), `${forge.url}/acme/fleet.git`, "alice-token");
-    const config = worldConfig(folder, forge, clusterUrls, options.pollMs ?? 100);
+    const config = inDialect(worldConfig(folder, forge, clusterUrls, options.pollMs ?? 100), dialect);
     return new World({
       folder,
       forge: new ForgeClient(forge.apiUrl, "acme/fleet", "alice-token"),
       forgeUrl: forge.url,
+      apiUrl: forge.apiUrl,
       clusterUrls,
       tree,
       config: options.config?.(config) ?? config,
@@ -164,7 +173,8 @@ export class World implements AsyncDisposable {
 
   /** Statuses of one context on a commit, oldest first. */
   async statuses(commit: string, context = "kraken-gitops/sync"): Promise<DemoStatus[]> {
-    return (await this.forge.statuses(commit)).filter((status) => status.context === context);
+    const all = (await this.control(this.forgeUrl, "GET", `statuses?sha=${commit}`)) as DemoStatus[];
+    return all.filter((status) => status.context === context);
   }
 
   /** One call of the forge's REST (or its simulator's control) as a person with write permission. */
@@ -342,6 +352,20 @@ export function secret(value: string): SecretReference {
 }
 
 /** A manifest of one application with the given VMs, each one field per line as people write it. */
+/** The repository's forge, in the words of another one. */
+function inDialect(config: Config, dialect: NonNullable<WorldOptions["dialect"]>): Config {
+  const repositories = config.repositories.map((repository): Config["repositories"][number] => {
+    const { forge } = repository;
+    if (forge.type !== "github" || forge.token === undefined || dialect === "github") return repository;
+    const { apiUrl, owner, repository: name, token, caFile, proxy } = forge;
+    const common = { apiUrl, token, caFile, proxy };
+    if (dialect === "gitlab")
+      return { ...repository, forge: { type: "gitlab", project: `${owner}/${name}`, ...common } };
+    return { ...repository, forge: { type: "gitea", owner, repository: name, ...common } };
+  });
+  return { ...config, repositories };
+}
+
 export function manifest(application: string, vms: readonly VmText[]): string {
   const resources = vms.map(
     ({ name, cpu = 1, memory = "1 GiB", tags = [], disks = [], state = "running", description = name }) =>
