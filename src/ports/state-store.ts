@@ -139,7 +139,6 @@ export interface StateStore extends WebhookRecords, AsyncDisposable {
   /** A wish, of a person (`sync`) or for drift: the next poll of the repository plans everything anew. Answers whether there was one. */
   requestSync(repository: string): Promise<void>;
   takeSyncRequest(repository: string): Promise<boolean>;
-  hasSyncRequest(repository: string): Promise<boolean>;
 
   /** What the watcher last saw, for `status`: e.g. the remote being unreachable. */
   recordCondition(repository: string, condition: RepositoryCondition): Promise<void>;

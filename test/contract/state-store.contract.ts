@@ -534,10 +534,8 @@ export function stateStoreContract(open: () => Promise<StateStore>): void {
     check("a wish to sync is taken once", async (store, repository) => {
       await store.requestSync(repository);
       await store.requestSync(repository);
-      expect(await store.hasSyncRequest(repository)).toBe(true);
       expect(await store.takeSyncRequest(repository)).toBe(true);
       expect(await store.takeSyncRequest(repository)).toBe(false);
-      expect(await store.hasSyncRequest(repository)).toBe(false);
     });
   });
 }

@@ -7,31 +7,31 @@ export interface StickyComment {
 }
 
 /** What a forge can do with comments of one pull request. */
-export interface CommentDesk {
+export interface CommentDesk<C extends StickyComment = StickyComment> {
   /** Our own comments that begin with the marker, from every page. */
-  list(pullRequest: number, marker: string, signal: AbortSignal): Promise<readonly StickyComment[]>;
+  list(pullRequest: number, marker: string, signal: AbortSignal): Promise<readonly C[]>;
   /** One comment, if it is still there and ours. */
-  read(pullRequest: number, id: number, signal: AbortSignal): Promise<StickyComment | undefined>;
-  create(pullRequest: number, markdown: string, signal: AbortSignal): Promise<StickyComment>;
+  read(pullRequest: number, id: number, signal: AbortSignal): Promise<C | undefined>;
+  create(pullRequest: number, markdown: string, signal: AbortSignal): Promise<C>;
   /** Undefined when it is gone. */
-  edit(pullRequest: number, id: number, markdown: string, signal: AbortSignal): Promise<StickyComment | undefined>;
+  edit(pullRequest: number, id: number, markdown: string, signal: AbortSignal): Promise<C | undefined>;
   /** One that is gone is no error. */
   remove(pullRequest: number, id: number, signal: AbortSignal): Promise<void>;
 }
 
-export type EnsureSticky = (
+export type EnsureSticky<C extends StickyComment> = (
   pullRequest: number,
   marker: string,
   markdown: string,
   signal: AbortSignal,
-) => Promise<StickyComment>;
+) => Promise<C>;
 
 /**
  * One comment per pull request and marker: the one we remember, else our oldest with the marker, else a new one. Written
  * only when it would read differently. When two processes make it at the same time, whoever looks last sees both: the
  * oldest stays with the newest text, and the others go.
  */
-export function createEnsureSticky(desk: CommentDesk): EnsureSticky {
+export function createEnsureSticky<C extends StickyComment>(desk: CommentDesk<C>): EnsureSticky<C> {
   const ids = new Map<string, number>();
   const lanes = new Lanes();
 
@@ -56,7 +56,7 @@ export function createEnsureSticky(desk: CommentDesk): EnsureSticky {
     return oldest;
   }
 
-  async function edit(pullRequest: number, comment: StickyComment, markdown: string, signal: AbortSignal) {
+  async function edit(pullRequest: number, comment: C, markdown: string, signal: AbortSignal) {
     return sameText(comment.body, markdown) ? comment : desk.edit(pullRequest, comment.id, markdown, signal);
   }
 

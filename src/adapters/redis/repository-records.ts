@@ -28,7 +28,6 @@ type RecordsPart = Pick<
   | "recordDeployLog"
   | "savePlan"
   | "readPlan"
-  | "hasSyncRequest"
   | "takeSyncRequest"
   | "recordCondition"
   | "readCondition"
@@ -88,7 +87,6 @@ export function repositoryRecords({ keys, run, ask }: StoreClient): RecordsPart 
       return (await ask((redis) => redis.get(keys.plan(id)))) ?? undefined;
     },
 
-    hasSyncRequest: async (repository) => (await ask((redis) => redis.sismember(keys.syncRequests, repository))) === 1,
     takeSyncRequest: async (repository) => (await ask((redis) => redis.srem(keys.syncRequests, repository))) === 1,
 
     async recordCondition(repository, condition) {
