@@ -116,7 +116,7 @@ async function planAgain(
   const fresh = await planOneCluster(engine, record, pass.cluster, signal);
   const trouble = fresh.held[0];
   if (trouble !== undefined)
-    return isFatal(trouble.code)
+    return isFatal(trouble.code, engine.clock.now() - (pass.held?.sinceMs ?? engine.clock.now()))
       ? failCluster(engine, record, pass, outcomes, trouble)
       : hold(engine, record, pass, trouble);
   const step = nextRound(pass, outcomes, fresh, record.deletions, engine.clock.now());
@@ -156,8 +156,12 @@ async function planOneCluster(engine: Engine, record: SyncRecord, cluster: strin
   return planWithCapacity(engine, input, signal);
 }
 
+/** A cluster that hides its VMs for a moment is waited for; one that lost them needs a person. */
+const emptiedPatienceMs = 10 * 60 * 1000;
+
 /** Only a person can change these; holding on would leave the commit pending for ever. */
-function isFatal(code: string): boolean {
+function isFatal(code: string, heldMs: number): boolean {
+  if (code === "cluster-emptied") return heldMs >= emptiedPatienceMs;
   return (
     code === "cluster-auth-failed" || code === "cluster-unsupported" || code === "config-invalid" || code === "internal"
   );

@@ -27,6 +27,7 @@ import type { Engine, Repository } from "./engine.ts";
 import { exclusiveThrough } from "./exclusive.ts";
 import { createManifests } from "./manifests.ts";
 import { openOnce } from "./open-once.ts";
+import { sightedHypervisor } from "./sighted-hypervisor.ts";
 
 export interface ComposeOptions {
   readonly config: Config;
@@ -128,7 +129,7 @@ function toEngine(options: ComposeOptions, { store, queue, world, handles }: Par
     config: world.config,
     reload: (config) => world.reload(config),
     repository: world.repository,
-    hypervisor: world.hypervisor,
+    hypervisor: async (name) => sightedHypervisor(await world.hypervisor(name), store, world.config().instance),
     traits: world.traits,
     [Symbol.asyncDispose]: () => handles[Symbol.asyncDispose](),
   };

@@ -1,4 +1,3 @@
-import { userInfo } from "node:os";
 import { wakeSyncs } from "../app/holds.ts";
 import type { Config } from "../config/config.ts";
 import { WatcherError } from "../lib/errors.ts";
@@ -7,6 +6,7 @@ import { describePause, describeScope, describeTime } from "../sync/pauses.ts";
 import { type ExitCode, exitCodes } from "./exit-codes.ts";
 import { print, printJson } from "./output.ts";
 import type { GlobalOptions } from "./settings.ts";
+import { userName } from "./user-name.ts";
 import { withEngine } from "./with-engine.ts";
 
 export interface ScopeOptions extends GlobalOptions {
@@ -102,12 +102,4 @@ export function endOf({ for: forMs, until }: PauseOptions, nowMs: number): numbe
     throw new WatcherError("usage", `--until takes a time such as 2026-12-01T06:00Z, not "${until}"`);
   if (atMs <= nowMs) throw new WatcherError("usage", `--until ${until} is over already`);
   return atMs;
-}
-
-function userName(): string {
-  try {
-    return userInfo().username;
-  } catch {
-    return "unknown";
-  }
 }

@@ -1,12 +1,18 @@
 import type { Engine } from "../app/engine.ts";
+import { wakeSyncs } from "../app/holds.ts";
 import { lookUpRepository } from "../app/look-up.ts";
+import type { Config } from "../config/config.ts";
+import { WatcherError } from "../lib/errors.ts";
 import { type ExitCode, exitCodes } from "./exit-codes.ts";
 import { complain, print, printJson, progressLine } from "./output.ts";
 import type { GlobalOptions } from "./settings.ts";
+import { userName } from "./user-name.ts";
 import { repositoryNames, withEngine } from "./with-engine.ts";
 
 export interface SyncOptions extends GlobalOptions {
   readonly wait?: boolean;
+  /** A cluster of which a person says that the VMs it no longer shows are gone. */
+  readonly acceptEmpty?: string;
   readonly timeoutMs: number;
 }
 
@@ -16,8 +22,10 @@ const lookMs = 250;
 export function syncCommand(repository: string | undefined, options: SyncOptions): Promise<ExitCode> {
   return withEngine(options, async (engine, config) => {
     const names = repositoryNames(config, repository);
+    if (options.acceptEmpty !== undefined) await acceptEmpty(engine, config, options.acceptEmpty);
     const before = await Promise.all(names.map(async (name) => (await engine.store.readBranch(name)).currentSync));
     for (const name of names) await engine.store.requestSync(name);
+    if (options.acceptEmpty !== undefined) await wakeSyncs(engine);
     if (options.wait !== true) {
       if (options.json === true) printJson({ schemaVersion: 1, requested: names });
       else print(`Asked for a sync of ${names.join(", ")}. Follow it with: kraken-gitops status`);
@@ -31,6 +39,27 @@ export function syncCommand(repository: string | undefined, options: SyncOptions
         ? exitCodes.changes
         : exitCodes.ok;
   });
+}
+
+/** Forgets what the cluster had. It is looked at first: VMs that are there again are not to be forgotten. */
+async function acceptEmpty(engine: Engine, config: Config, cluster: string): Promise<void> {
+  if (!config.clusters.some(({ name }) => name === cluster))
+    throw new WatcherError("usage", `--accept-empty: the configuration has no cluster ${cluster}`);
+  const hypervisor = await engine.hypervisor(cluster);
+  const isEmptied = await hypervisor.readLiveState(AbortSignal.timeout(60_000)).then(
+    () => false,
+    (error: unknown) => {
+      if (error instanceof WatcherError && error.code === "cluster-emptied") return true;
+      throw error;
+    },
+  );
+  if (!isEmptied)
+    throw new WatcherError(
+      "usage",
+      `--accept-empty: ${cluster} misses no VMs of ours; run \`kraken-gitops sync\` without it`,
+    );
+  const count = await engine.store.forgetSighted(cluster);
+  engine.log.warn({ cluster, count, by: userName() }, "VMs of a cluster are taken for lost, and made anew");
 }
 
 async function follow(

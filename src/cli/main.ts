@@ -173,8 +173,12 @@ function addWatching(program: Command, settle: Settle): void {
     .command("sync [repository]")
     .description("compare everything with the clusters now, whatever was applied before")
     .option("--wait", "follow it to its end (exit codes: 0 synced, 1 failed, 2 still open)")
+    .option("--accept-empty <cluster>", "a cluster that shows none of its VMs has lost them: make them anew")
     .addOption(timeout)
-    .addHelpText("after", "\nExamples:\n  kraken-gitops sync\n  kraken-gitops sync fleet --wait --timeout 15m")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  kraken-gitops sync\n  kraken-gitops sync fleet --wait --timeout 15m\n  kraken-gitops sync --accept-empty store-7",
+    )
     .action(async (repository: string | undefined, options: { timeout: number }, command: Command) =>
       settle(
         await (await import("./command-sync.ts")).syncCommand(repository, {

@@ -29,6 +29,7 @@ export const errorCatalogue = {
   "cluster-busy": "transient",
   "cluster-failed": "transient",
   "cluster-outcome-unknown": "transient",
+  "cluster-emptied": "wait",
   "task-failed": "transient",
   "virdomain-conflict": "terminal",
   "virdomain-changed": "transient",

@@ -9,6 +9,7 @@ import type {
   SyncVerdict,
 } from "../sync/sync-record.ts";
 import type { CommitStatus, ForgeDeployment } from "./forge.ts";
+import type { VirdomainSightings } from "./virdomain-sightings.ts";
 import type { WebhookRecords } from "./webhook-records.ts";
 
 export type { Pause, PauseScope } from "../sync/pauses.ts";
@@ -17,7 +18,7 @@ export type { Pause, PauseScope } from "../sync/pauses.ts";
  * Durable state of an instance. Everything but history and approvals can be rebuilt from git and the clusters.
  * Calls fail with `redis-unavailable` when the store is away. Methods marked *atomic* happen whole or not at all.
  */
-export interface StateStore extends WebhookRecords, AsyncDisposable {
+export interface StateStore extends WebhookRecords, VirdomainSightings, AsyncDisposable {
   /** Takes a named lease, or answers undefined while somebody else holds it. Leases end by themselves after `ttlMs`. */
   acquireLease(name: string, ttlMs: number): Promise<Lease | undefined>;
 

@@ -531,6 +531,23 @@ export function stateStoreContract(open: () => Promise<StateStore>): void {
       expect(await mine(0)).toMatchObject([{ scope: vm }]);
       expect(await store.removePause(vm)).toBe(true);
     });
+    check(
+      "VMs sighted on a cluster: the last reading counts, without those that go through us",
+      async (store, cluster) => {
+        expect(await store.listSighted(cluster)).toEqual([]);
+        await store.recordSighted(cluster, ["a", "b"]);
+        await store.recordSighted(cluster, ["c", "b"]);
+        expect(await store.listSighted(cluster)).toEqual(["b", "c"]);
+        await store.expectGone(cluster, "b");
+        expect(await store.listSighted(cluster)).toEqual(["c"]);
+        // A reading that began before the deletion.
+        await store.recordSighted(cluster, ["b", "c"]);
+        expect(await store.listSighted(cluster)).toEqual(["c"]);
+        expect(await store.forgetSighted(cluster)).toBe(1);
+        expect(await store.listSighted(cluster)).toEqual([]);
+        expect(await store.forgetSighted(cluster)).toBe(0);
+      },
+    );
     check("a wish to sync is taken once", async (store, repository) => {
       await store.requestSync(repository);
       await store.requestSync(repository);

@@ -179,3 +179,56 @@ describe("changes that ask for too much", () => {
     await expectUntouched(w, before);
   });
 });
+
+describe("a cluster that shows none of its VMs", () => {
+  const heldText = /^Held: lab \(shows none of the 2 VMs that were there/;
+
+  async function held(w: World, commit: string): Promise<void> {
+    await waitFor(
+      async () => ((await w.statuses(commit)).some(({ description }) => heldText.test(description)) ? true : undefined),
+      { what: "the hold's status", describe: async () => JSON.stringify(await w.statuses(commit)) },
+    );
+  }
+
+  it("is not believed: nothing is made anew, and it goes on when they are seen again", async () => {
+    const { w, before } = await begin();
+    await w.control(w.clusterUrl(), "DELETE", "calls");
+    await w.control(w.clusterUrl(), "POST", "faults", {
+      match: { method: "GET", path: "/VirDomain$" },
+      kind: "empty-list",
+    });
+    const commit = await w.push(shop(["web", "db"], { cpu: 2, disks: ["data"] }), "More CPUs");
+    await held(w, commit);
+    await w.product().engine.store.requestSync("fleet");
+    await held(w, await w.push(shop(["web", "db", "api"], { cpu: 2, disks: ["data"] }), "One more"));
+    const { counts } = (await w.control(w.clusterUrl(), "GET", "calls")) as { counts: Record<string, number> };
+    expect(Object.keys(counts).filter((call) => !call.startsWith("GET "))).toEqual([]);
+    await w.control(w.clusterUrl(), "DELETE", "faults");
+    expect(await w.final(await w.tree.git("rev-parse", "HEAD"))).toMatchObject({ state: "success" });
+    const after = await w.uuids();
+    expect([...after.keys()]).toEqual(["api", "db", "web"]);
+    for (const [name, uuid] of before) expect(after.get(name)).toBe(uuid);
+  });
+
+  it("is believed when we deleted the last of them", async () => {
+    const w = await open({ clusters: ["lab", "north"] });
+    const { engine } = w.product();
+    const fleet = (cluster: string) => ({
+      "manifests/fleet.yaml": [
+        `{ type: ClusterGroup, version: "1.0.0", metadata: { name: shops }, spec: { clusters: [${cluster}] } }`,
+        "---",
+        "type: Deployment",
+        'version: "1.0.0"',
+        "metadata: { name: shop }",
+        "spec: { applications: [shop], clusterGroups: [shops], policy: { quarantine: off } }",
+      ].join("\n"),
+    });
+    await w.final(await w.push({ ...shop(["web"]), ...fleet("lab") }, "Add the shop"));
+    expect(await engine.store.listSighted("lab")).toHaveLength(1);
+    expect(await w.final(await w.push(fleet("north"), "Move it"))).toMatchObject({ state: "success" });
+    expect([(await w.uuids("lab")).size, (await w.uuids("north")).size]).toEqual([0, 1]);
+    expect(await engine.store.listSighted("lab")).toEqual([]);
+    expect(await w.final(await w.push(fleet("lab"), "Move it back"))).toMatchObject({ state: "success" });
+    expect([(await w.uuids("lab")).size, (await w.uuids("north")).size]).toEqual([1, 0]);
+  });
+});

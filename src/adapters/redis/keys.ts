@@ -50,5 +50,7 @@ export function stateKeys(instance: string) {
     webhooks: (repository: string) => key("webhooks", repository),
     deliveries: (repository: string) => key("deliveries", repository),
     pauses: key("pauses"),
+    sighted: (cluster: string) => key("sighted", cluster),
+    leaving: (cluster: string) => key("leaving", cluster),
   };
 }

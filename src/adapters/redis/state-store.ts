@@ -9,6 +9,7 @@ import { pauses } from "./pauses.ts";
 import { outbox, repositoryRecords } from "./repository-records.ts";
 import { storeClient } from "./store-client.ts";
 import { syncs } from "./syncs.ts";
+import { virdomainSightings } from "./virdomain-sightings.ts";
 import { webhookRecords } from "./webhook-records.ts";
 
 /**
@@ -42,6 +43,7 @@ export async function openStateStore(options: {
     ...webhookRecords(client),
     ...commentRecords(client),
     ...pauses(client),
+    ...virdomainSightings(client),
     ping,
     async [Symbol.asyncDispose]() {
       wishes[Symbol.dispose]();

@@ -14,6 +14,7 @@ const faultKinds = [
   "drop-after",
   "drop-upload",
   "truncate",
+  "empty-list",
   "refuse-connection",
   "fail-task",
   "fail-task-done",

@@ -111,6 +111,7 @@ async function answerApi(
   if (interrupted !== undefined) return interrupted;
   const reply = await dispatch(controls, place, message, url, striking, call, intake);
   state.store.flush();
+  if (has(striking, "empty-list")) return { deliver: "whole", reply: json("[]") };
   if (has(striking, "drop-after")) return { deliver: "cut", reply };
   return { deliver: has(striking, "truncate") ? "half" : "whole", reply };
 }
