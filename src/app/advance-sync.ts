@@ -10,7 +10,7 @@ import { finishSyncIfDone } from "./finish-sync.ts";
 import { readHoldRules, recheckAtMs } from "./holds.ts";
 import { fetchRevision } from "./load-revision.ts";
 import { statusEntry } from "./messages.ts";
-import { planWithCapacity } from "./plan-with-capacity.ts";
+import { planWithHistory } from "./plan-with-history.ts";
 import { readClusters } from "./read-clusters.ts";
 
 const done: JobAnswer = { kind: "done" };
@@ -153,7 +153,7 @@ async function planOneCluster(engine: Engine, record: SyncRecord, cluster: strin
     approvals: new Set(),
     offline: false,
   };
-  return planWithCapacity(engine, input, signal);
+  return planWithHistory(engine, repository, input, signal);
 }
 
 /** A cluster that hides its VMs for a moment is waited for; one that lost them needs a person. */

@@ -219,12 +219,14 @@ async function applyQuarantine(input: OperationInput, context: ChangeContext): P
  * A VM whose mark was taken off or that became a clone is not ours to touch and counts as absent.
  */
 async function findPlanned(input: OperationInput, signal: AbortSignal): Promise<LiveVirdomain | undefined> {
-  const { operation, hypervisor, instance, desired } = input;
+  const { operation, hypervisor, instance } = input;
   if (operation.virdomainId === undefined) return undefined;
   const live = await hypervisor.findVirdomain(operation.virdomainId, signal);
   if (live === undefined || live.clone || live.replica) return undefined;
   if (live.mark === undefined) return operation.adopt ? live : undefined;
-  const accepted = [operation.identity, ...(desired?.formerIdentities ?? [])].map(identityKey);
+  const accepted = [operation.identity, ...(operation.formerly === undefined ? [] : [operation.formerly])].map(
+    identityKey,
+  );
   return live.mark.instance === instance && accepted.includes(identityKey(live.mark.identity)) ? live : undefined;
 }
 

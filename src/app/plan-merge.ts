@@ -7,7 +7,7 @@ import type { HeldCluster, Plan } from "../plan/plan.ts";
 import type { Engine, Repository } from "./engine.ts";
 import { loadRevision } from "./load-revision.ts";
 import type { LoadedManifests } from "./manifests.ts";
-import { planWithLosses } from "./plan-losses.ts";
+import { planWithHistory } from "./plan-with-history.ts";
 import { type ClustersRead, readClusters } from "./read-clusters.ts";
 
 /** What a merge would give: the tree to plan, or the files that stand in its way. */
@@ -84,7 +84,7 @@ export async function planMerge(
     approvals,
     offline,
   };
-  return planWithLosses(engine, repository, input, signal);
+  return planWithHistory(engine, repository, input, signal);
 }
 
 /** Git against git: clusters are taken to be as the base asks, and nothing of theirs is shown. */

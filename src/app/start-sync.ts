@@ -13,7 +13,7 @@ import { readHolds } from "./holds.ts";
 import { loadRevision } from "./load-revision.ts";
 import type { LoadedManifests } from "./manifests.ts";
 import { statusEntry, supersededEntries } from "./messages.ts";
-import { planWithLosses } from "./plan-losses.ts";
+import { planWithHistory } from "./plan-with-history.ts";
 import { readClusters } from "./read-clusters.ts";
 
 /** A cluster slower than this begins held and is planned by its own pass, so that it does not delay the others. */
@@ -157,7 +157,7 @@ async function planRevision(
     approvals: new Set(inputs.approvals.keys()),
     offline: false,
   };
-  return planWithLosses(engine, repository, input, signal);
+  return planWithHistory(engine, repository, input, signal);
 }
 
 function driverOf(engine: Engine, cluster: string): "hypercore" | "libvirt" {

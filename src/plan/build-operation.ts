@@ -88,6 +88,7 @@ function operation(
     application: target.application,
     deployment: target.deployment,
     identity: desired.identity,
+    ...formerlyOf(desired, live),
     virdomain: desired.name,
     virdomainId: live?.id,
     changes,
@@ -98,6 +99,11 @@ function operation(
     fingerprint: live === undefined ? "" : liveFingerprint(live),
     disks,
   };
+}
+
+function formerlyOf(desired: DesiredVirdomain, live: LiveVirdomain | undefined): Pick<Operation, "formerly"> {
+  const marked = live?.mark?.identity;
+  return marked === undefined || identityKey(marked) === identityKey(desired.identity) ? {} : { formerly: marked };
 }
 
 function operationId(cluster: string, key: string, kind: OperationKind): string {

@@ -60,6 +60,8 @@ export interface Operation {
   readonly application: string;
   readonly deployment: string | undefined;
   readonly identity: VirdomainIdentity;
+  /** What the VM's mark says it is, where it is renamed. Left out: the same. */
+  readonly formerly?: VirdomainIdentity;
   /** The VM's name, for people. */
   readonly virdomain: string;
   /** The platform's id of the VM it was planned on; undefined for create. */

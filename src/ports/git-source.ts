@@ -24,8 +24,8 @@ export interface GitSource extends AsyncDisposable {
   /** Tree id of the configured path at a commit (equal trees hold equal manifests); undefined when the path is not there. */
   treeId(treeish: string, signal: AbortSignal): Promise<string | undefined>;
   readCommit(revision: string, signal: AbortSignal): Promise<Commit>;
-  /** Whether a commit is in what was fetched so far; the id may be abbreviated (at least 7 hexadecimal digits). */
-  hasCommit(revision: string, signal: AbortSignal): Promise<boolean>;
+  /** The full id of a commit that is in what was fetched so far; it may be given abbreviated (at least 7 hexadecimal digits). */
+  findCommit(revision: string, signal: AbortSignal): Promise<string | undefined>;
   isAncestor(ancestor: string, descendant: string, signal: AbortSignal): Promise<boolean>;
   /** Commits reachable from `to` and not from `from`, newest first, at most `limit`. */
   listCommits(from: string | undefined, to: string, limit: number, signal: AbortSignal): Promise<readonly string[]>;

@@ -70,6 +70,10 @@ export function gitSourceContract(open: OpenGitSource): void {
     expect(await git.fetchBranch(signal())).toBe(second);
     expect(await git.isAncestor(first, second, signal())).toBe(true);
     expect(await git.isAncestor(second, first, signal())).toBe(false);
+    expect(await git.findCommit(first.slice(0, 7), signal())).toBe(first);
+    expect(await git.findCommit(second, signal())).toBe(second);
+    expect(await git.findCommit("0123456789", signal())).toBeUndefined();
+    expect(await git.findCommit("main", signal())).toBeUndefined();
   });
 
   it("treats an empty repository as empty and sees its first commit when it comes", async () => {

@@ -111,6 +111,35 @@ describe("deployments", () => {
       description: expect.stringContaining("1 operation"),
     });
     expect(await w.uuids()).toEqual(new Map([["www", before.get("web")]]));
+    await w.tree.git("revert", "--no-edit", "HEAD");
+    await w.tree.push("main");
+    expect(await w.final(await w.tree.git("rev-parse", "HEAD"))).toMatchObject({
+      state: "success",
+      description: expect.stringContaining("1 operation"),
+    });
+    expect(await w.uuids()).toEqual(before);
+  });
+
+  it("bring a VM back that was renamed and then deleted, when both are reverted at once", async () => {
+    const w = await open();
+    const files = (vms: readonly string[], more: string) => ({
+      "manifests/shop.yaml": manifest(
+        "shop",
+        vms.map((name) => ({ name, disks: ["data"] })),
+      ),
+      "manifests/fleet.yaml": fleet({ all: ["lab"] }, deployment(`applications: [shop]\nclusterGroups: [all]${more}`)),
+    });
+    await w.final(await w.push(files(["web", "db"], ""), "Add"));
+    const before = await w.uuids();
+    await w.final(await w.push(files(["www", "db"], "\nrenamed_from: { www: web }"), "Rename"));
+    await w.final(await w.push(files(["db"], ""), "Away with it"));
+    await w.tree.git("revert", "--no-edit", "HEAD", "HEAD~1");
+    await w.tree.push("main");
+    expect(await w.final(await w.tree.git("rev-parse", "HEAD"))).toMatchObject({
+      state: "success",
+      description: expect.stringContaining("1 VM back from quarantine with data"),
+    });
+    expect(await w.uuids()).toEqual(before);
   });
 
   it("adopt a VM of the same name only where they say so", async () => {

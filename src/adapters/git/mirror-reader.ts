@@ -86,10 +86,10 @@ export class MirrorReader {
     return parseCommit(object.id, object.bytes);
   }
 
-  async hasCommit(revision: string, signal: AbortSignal): Promise<boolean> {
-    if (!/^[0-9a-f]{7,64}$/.test(revision)) return false;
-    const [object] = await this.#watched(() => this.#options.catFile.contents([`${revision}^{commit}`], signal));
-    return object !== undefined;
+  async findCommit(revision: string, signal: AbortSignal): Promise<string | undefined> {
+    if (!/^[0-9a-f]{7,64}$/.test(revision)) return undefined;
+    const [object] = await this.#watched(() => this.#options.catFile.info([`${revision}^{commit}`], signal));
+    return object?.id;
   }
 
   async local(args: readonly string[], doing: string, signal: AbortSignal): Promise<string> {

@@ -147,8 +147,8 @@ class SimpleGitSource implements GitSource {
     return this.#reader.readCommit(revision, signal);
   }
 
-  hasCommit(revision: string, signal: AbortSignal): Promise<boolean> {
-    return this.#reader.hasCommit(revision, signal);
+  findCommit(revision: string, signal: AbortSignal): Promise<string | undefined> {
+    return this.#reader.findCommit(revision, signal);
   }
 
   async isAncestor(ancestor: string, descendant: string, signal: AbortSignal): Promise<boolean> {
