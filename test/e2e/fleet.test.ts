@@ -111,9 +111,7 @@ describe("deployments", () => {
       description: expect.stringContaining("1 operation"),
     });
     expect(await w.uuids()).toEqual(new Map([["www", before.get("web")]]));
-    await w.tree.git("revert", "--no-edit", "HEAD");
-    await w.tree.push("main");
-    expect(await w.final(await w.tree.git("rev-parse", "HEAD"))).toMatchObject({
+    expect(await w.final(await w.revert())).toMatchObject({
       state: "success",
       description: expect.stringContaining("1 operation"),
     });
@@ -133,9 +131,7 @@ describe("deployments", () => {
     const before = await w.uuids();
     await w.final(await w.push(files(["www", "db"], "\nrenamed_from: { www: web }"), "Rename"));
     await w.final(await w.push(files(["db"], ""), "Away with it"));
-    await w.tree.git("revert", "--no-edit", "HEAD", "HEAD~1");
-    await w.tree.push("main");
-    expect(await w.final(await w.tree.git("rev-parse", "HEAD"))).toMatchObject({
+    expect(await w.final(await w.revert("HEAD", "HEAD~1"))).toMatchObject({
       state: "success",
       description: expect.stringContaining("1 VM back from quarantine with data"),
     });
@@ -221,7 +217,7 @@ describe("a revert while the bad commit is being applied", () => {
       "Bad",
     );
     await waitFor(async () => ((await names(w)).length > 1 ? true : undefined), { what: "the first bad VM" });
-    const reverted = await revert(w);
+    const reverted = await w.revert();
     const status = await w.final(reverted, "kraken-gitops/sync", 60_000);
     // Four operations run side by side on a cluster, and the deletion budget is three VMs.
     expect((await names(w)).length).toBeLessThanOrEqual(1 + 4);
@@ -237,16 +233,10 @@ describe("a revert while the bad commit is being applied", () => {
     await w.final(await w.push({ "manifests/shop.yaml": manifest("shop", vms(8, 1)) }, "Good"));
     await w.push({ "manifests/shop.yaml": manifest("shop", vms(8, 2)) }, "Bad");
     await waitFor(async () => ((await w.cpus()).includes(2) ? true : undefined), { what: "the first changed VM" });
-    expect(await w.final(await revert(w), "kraken-gitops/sync", 60_000)).toMatchObject({ state: "success" });
+    expect(await w.final(await w.revert(), "kraken-gitops/sync", 60_000)).toMatchObject({ state: "success" });
     expect(await w.cpus()).toEqual(Array.from({ length: 8 }, () => 1));
     expect((await w.vms()).every((vm) => vm.state === "RUNNING")).toBe(true);
   }, 180_000);
-
-  async function revert(w: World): Promise<string> {
-    await w.tree.git("revert", "--no-edit", "HEAD");
-    await w.tree.push("main");
-    return w.tree.git("rev-parse", "HEAD");
-  }
 });
 
 describe("a change whose image is missing", () => {

@@ -189,10 +189,7 @@ describe("roll back", () => {
     const good = await w.push(shop(1), "Add the shop");
     await w.final(good);
     await w.final(await w.push(shop(4), "Four CPUs"));
-    await w.tree.git("revert", "--no-edit", "HEAD");
-    await w.tree.push("main");
-    const reverted = await w.tree.git("rev-parse", "HEAD");
-    expect(await w.final(reverted)).toMatchObject({
+    expect(await w.final(await w.revert())).toMatchObject({
       state: "success",
       description: expect.stringContaining(`back at ${good.slice(0, 7)}`),
     });

@@ -44,12 +44,6 @@ async function purge(w: World, days: number, knows: Partial<StateStore> = {}): P
   return purged.map(({ name }) => name);
 }
 
-async function revert(w: World): Promise<string> {
-  await w.tree.git("revert", "--no-edit", "HEAD");
-  await w.tree.push("main");
-  return w.tree.git("rev-parse", "HEAD");
-}
-
 describe("a VM whose manifest goes", () => {
   it("is set aside with its disks, comes back by a revert as the same VM, and the statuses and comments say so", async () => {
     const w = await open();
@@ -82,7 +76,7 @@ describe("a VM whose manifest goes", () => {
     expect(comment).toMatch(/Plan: 1 to bring back/);
     await w.tree.git("switch", "main");
 
-    expect(await w.final(await revert(w))).toMatchObject({
+    expect(await w.final(await w.revert())).toMatchObject({
       state: "success",
       description: expect.stringMatching(/1 VM back from quarantine with data/),
     });
@@ -109,7 +103,7 @@ describe("a VM whose manifest goes", () => {
     await waitFor(async () => ((await marks(w)).some((tag) => tag.startsWith("kg-quarantine:")) ? true : undefined), {
       what: "the quarantine to begin",
     });
-    const reverted = await revert(w);
+    const reverted = await w.revert();
     expect(await w.final(reverted)).toMatchObject({ state: "success" });
     expect(await w.final(gone)).toMatchObject({ description: expect.stringMatching(/^Superseded by/) });
     expect(await wire(w)).toEqual(before);

@@ -158,6 +158,13 @@ export class World implements AsyncDisposable {
     return commit;
   }
 
+  /** Reverts the newest commit (or these, newest first) on main and pushes. Answers the new tip. */
+  async revert(...commits: readonly string[]): Promise<string> {
+    await this.tree.git("revert", "--no-edit", ...(commits.length === 0 ? ["HEAD"] : commits));
+    await this.tree.push("main");
+    return this.tree.git("rev-parse", "HEAD");
+  }
+
   /** The same without the push. */
   async commit(files: Readonly<Record<string, string | undefined>>, message: string): Promise<string> {
     for (const [name, text] of Object.entries(files)) {
