@@ -9,7 +9,11 @@ const entry = (text: string, weight: OutboxEntry["weight"] = "first", revision =
   statusEntry(place, revision, weight, "pending", text);
 
 /** A courier for a forge that hears statuses; `meanwhile` is written while it hears the text of that name. */
-function open(waiting: readonly OutboxEntry[], meanwhile: Readonly<Record<string, readonly OutboxEntry[]>>) {
+function open(
+  waiting: readonly OutboxEntry[],
+  meanwhile: Readonly<Record<string, readonly OutboxEntry[]>>,
+  scarce = false,
+) {
   let sequence = 0;
   let outbox: StoredOutboxEntry[] = [];
   const append = (entries: readonly OutboxEntry[]): void =>
@@ -25,6 +29,7 @@ function open(waiting: readonly OutboxEntry[], meanwhile: Readonly<Record<string
     },
   };
   const forge = {
+    isScarce: () => scarce,
     ensureCommitStatus(_revision: string, { description }: { readonly description: string }) {
       heard.push(description);
       append(meanwhile[description] ?? []);
@@ -59,5 +64,13 @@ describe("delivering the outbox", () => {
     expect(await deliver()).toEqual({ kind: "again", inMs: 15_000 });
     expect(heard).toEqual(["half"]);
     expect(left()).toMatchObject([{ status: { description: "most" } }]);
+  });
+
+  it("spends no scarce request on progress", async () => {
+    const waiting = [entry("Syncing"), entry("half", "progress", "other"), entry("Synced", "final")];
+    const { deliver, heard, left } = open(waiting, {}, true);
+    expect(await deliver()).toEqual({ kind: "done" });
+    expect(heard).toEqual(["Syncing", "Synced"]);
+    expect(left()).toEqual([]);
   });
 });

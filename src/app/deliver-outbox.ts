@@ -28,7 +28,7 @@ export function createCourier(engine: Engine): Courier {
     const { forge } = await engine.repository(repository);
     for (;;) {
       const waiting = await engine.store.listOutbox(repository, batch);
-      const { deliver, drop, againInMs } = orderDelivery(waiting, lastToldMs, engine.clock.now());
+      const { deliver, drop, againInMs } = orderDelivery(waiting, lastToldMs, engine.clock.now(), forge.isScarce());
       await engine.store.removeOutbox(
         repository,
         drop.map((entry) => entry.sequence),
