@@ -23,21 +23,23 @@ export function createCourier(engine: Engine): Courier {
   const refusals = new Map<string, number>();
   const failuresInARow = new Map<string, number>();
 
+  /** What is written while something is on its way goes out with it: nobody else may deliver meanwhile. */
   async function deliverAll(repository: string, signal: AbortSignal): Promise<JobAnswer> {
     const { forge } = await engine.repository(repository);
-    const waiting = await engine.store.listOutbox(repository, batch);
-    const { deliver, drop, againInMs } = orderDelivery(waiting, lastToldMs, engine.clock.now());
-    if (drop.length > 0)
+    for (;;) {
+      const waiting = await engine.store.listOutbox(repository, batch);
+      const { deliver, drop, againInMs } = orderDelivery(waiting, lastToldMs, engine.clock.now(), forge.isScarce());
       await engine.store.removeOutbox(
         repository,
         drop.map((entry) => entry.sequence),
       );
-    for (const entry of deliver) {
-      const again = await deliverOne(repository, forge, entry, signal);
-      if (again !== undefined) return again;
+      for (const entry of deliver) {
+        const again = await deliverOne(repository, forge, entry, signal);
+        if (again !== undefined) return again;
+      }
+      if (deliver.length > 0 || drop.length > 0) continue;
+      return againInMs === undefined ? { kind: "done" } : { kind: "again", inMs: againInMs };
     }
-    if (waiting.length === batch) return { kind: "again", inMs: 0 };
-    return againInMs === undefined ? { kind: "done" } : { kind: "again", inMs: againInMs };
   }
 
   async function deliverOne(

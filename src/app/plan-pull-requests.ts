@@ -30,11 +30,8 @@ export async function planPullRequests(
 ): Promise<void> {
   const { name, branch } = repository.config;
   const pulls = await repository.forge.listOpenPullRequests(branch, signal);
-  const records = new Map<number, PullRequestRecord>();
-  for (const { number } of pulls) {
-    const known = await engine.store.readPullRequest(name, number);
-    if (known !== undefined) records.set(number, known);
-  }
+  const found = await Promise.all(pulls.map(({ number }) => engine.store.readPullRequest(name, number)));
+  const records = new Map(found.flatMap((record) => (record === undefined ? [] : [[record.number, record] as const])));
   for (const pull of pulls) {
     const known = records.get(pull.number);
     if (known?.head === pull.head && known.base === base && known.draft === pull.draft) continue;

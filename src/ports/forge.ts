@@ -34,6 +34,8 @@ export interface Forge {
   mayWrite(author: CommentAuthor, signal: AbortSignal): Promise<boolean>;
   /** Notes how a deployment of a commit to an environment stands; does nothing where `limits.deployments` is false. */
   ensureDeployment(deployment: ForgeDeployment, signal: AbortSignal): Promise<void>;
+  /** Whether the forge will soon take nothing more for a while: progress is left out then, so that verdicts get through. */
+  isScarce(): boolean;
   /** Where people read a line of a file at a revision; undefined where the forge has no such page. */
   fileUrl(revision: string, file: string, line: number): string | undefined;
   /** Who we are and what we may do, for `doctor`. */

@@ -37,6 +37,19 @@ describe("orderDelivery", () => {
     expect(sequences(orderDelivery(waiting, told, 1_000 + progressIntervalMs).deliver)).toEqual([5]);
   });
 
+  it("tells no progress while requests are scarce, and everything else", () => {
+    const waiting = [
+      message(1, "a", "first"),
+      message(2, "a", "progress"),
+      message(3, "b", "latest"),
+      message(4, "c", "final"),
+    ];
+    const order = orderDelivery(waiting, new Map(), 0, true);
+    expect(sequences(order.deliver)).toEqual([1, 3, 4]);
+    expect(sequences(order.drop)).toEqual([2]);
+    expect(order.againInMs).toBeUndefined();
+  });
+
   it("never drops a first or final message and never changes the order", () => {
     const messages = fc.array(
       fc.record({

@@ -39,6 +39,9 @@ export interface ForgeBench {
   listDeployments(revision: string, environment: string): Promise<readonly (readonly string[])[]>;
   /** The next write of this kind is done, and its answer is lost. */
   loseAnswerOnce(write: LostWrite): Promise<void>;
+  /** No comment is taken or changed any more; answers the forge's words for it. */
+  lockConversations(): Promise<string>;
+  unlockConversations(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -176,6 +179,31 @@ export function forgeContract(
       await forge.ensureComment(number, marker, `${marker}\n\nsecond`, signal);
       expect((await bench.listComments(number)).map(({ body }) => body)).toEqual([`${marker}\n\nsecond`]);
     });
+
+    check(
+      "says why a locked conversation takes no comment, and goes on with the one it has when it is unlocked",
+      async () => {
+        const [known, fresh] = [await bench.newPullRequest(), await bench.newPullRequest()];
+        const forge = bench.open();
+        const write = (number: number, text: string): Promise<unknown> =>
+          forge.ensureComment(number, marker, `${marker}\n\n${text}`, signal);
+        const bodies = async (number: number) => (await bench.listComments(number)).map(({ body }) => body);
+        await write(known.number, "before");
+        const message = expect.stringContaining(await bench.lockConversations());
+        try {
+          for (const { number } of [known, fresh])
+            await expect(write(number, "locked out")).rejects.toMatchObject({ code: "forge-refused", message });
+          expect(await bodies(known.number)).toEqual([`${marker}\n\nbefore`]);
+          expect(await bodies(fresh.number)).toEqual([]);
+        } finally {
+          await bench.unlockConversations();
+        }
+        for (const { number } of [known, fresh]) {
+          await write(number, "after");
+          expect(await bodies(number)).toEqual([`${marker}\n\nafter`]);
+        }
+      },
+    );
 
     check("writes one comment when the answer to it is lost", async () => {
       const { number } = await bench.newPullRequest();

@@ -152,9 +152,9 @@ describe("comments", () => {
   it("of the repository come without a Link, and those on issues are left out", async () => {
     const headers = { "x-total-count": "3" };
     stub.expect(comments(1), { status: 200, headers, body: [comment(1), { ...comment(2), pull_request_url: "" }] });
-    stub.expect("GET /api/v1/user", { status: 200, body: { login: "Kraken-Bot", id: 3 } });
     const ours = { ...comment(3), user: { login: "kraken-bot", id: 3 }, updated_at: "2026-01-02T00:00:00+02:00" };
     stub.expect(comments(2), { status: 200, headers, body: [ours] });
+    stub.expect("GET /api/v1/user", { status: 200, body: { login: "Kraken-Bot", id: 3 } });
     const found = await open().listComments(0, signal);
     expect(found.map(({ id, own, pullRequest }) => [id, own, pullRequest])).toEqual([
       ["3", true, 7],

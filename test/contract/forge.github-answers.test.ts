@@ -202,6 +202,20 @@ describe("rate limits", () => {
     expect((await failure(open().findCommitStatus(sha, "x", signal))).retryAfterMs).toBe(90_000);
   });
 
+  it("make requests scarce when less than a tenth is left, until more are", async () => {
+    const forge = open();
+    expect(forge.isScarce()).toBe(false);
+    for (const [remaining, scarce] of [
+      ["499", true],
+      ["500", false],
+    ] as const) {
+      const headers = { "x-ratelimit-limit": "5000", "x-ratelimit-remaining": remaining };
+      stub.expect(listed, { status: 200, headers, body: [] });
+      await forge.findCommitStatus(sha, "x", signal);
+      expect(forge.isScarce()).toBe(scarce);
+    }
+  });
+
   it("wait a minute when a secondary limit gives no time", async () => {
     stub.expect(listed, { status: 403, body: { message: "You have exceeded a secondary rate limit." } });
     expect((await failure(open().findCommitStatus(sha, "x", signal))).retryAfterMs).toBe(60_000);

@@ -119,6 +119,14 @@ it("waits as long as Retry-After says, and asks nothing meanwhile", async () => 
   expect((await failure(forge.ensureComment(7, marker, marker, signal))).code).toBe("forge-rate-limited");
 });
 
+it("takes requests for scarce when less than a tenth of GitLab's limit is left", async () => {
+  const headers = { "ratelimit-limit": "2000", "ratelimit-remaining": "199" };
+  stub.expect(listed, { status: 200, headers, body: [] });
+  const forge = open();
+  await forge.findCommitStatus(sha, context, signal);
+  expect(forge.isScarce()).toBe(true);
+});
+
 describe("a note", () => {
   it("whose answer is lost is looked for before anybody writes it again", async () => {
     stub.expect("GET /api/v4/user", user);

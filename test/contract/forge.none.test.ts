@@ -14,6 +14,7 @@ forgeContract("none", () => Promise.resolve(bench()), {
   "finds its comment again on the second page": nothing,
   "leaves alone what others wrote under its marker": nothing,
   "writes its comment again when somebody deleted it": nothing,
+  "says why a locked conversation takes no comment, and goes on with the one it has when it is unlocked": nothing,
   "writes one comment when the answer to it is lost": nothing,
   "writes one comment when asked twice at the same time": nothing,
   "leaves one comment when two processes write it at the same time": nothing,
@@ -64,6 +65,8 @@ function bench(): ForgeBench {
     setWriter: unused,
     listDeployments: unused,
     loseAnswerOnce: unused,
+    lockConversations: unused,
+    unlockConversations: unused,
     close: () => Promise.resolve(),
   };
 }

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openRedis } from "../../src/adapters/redis/connection.ts";
+import { stateKeys } from "../../src/adapters/redis/keys.ts";
 import { openStateStore } from "../../src/adapters/redis/state-store.ts";
 import type { StateStore } from "../../src/ports/state-store.ts";
 import { type TestRedis, silentLog, startTestRedis } from "../support/redis-server.ts";
@@ -16,9 +17,31 @@ async function open(instance = "contract"): Promise<StateStore> {
   return openStateStore({ connection: await server.connect(), instance });
 }
 
+const wishes = {
+  instance: "wishes",
+  async open(): Promise<StateStore> {
+    return openStateStore({ connection: await server.connect(), instance: wishes.instance, lookMs: 3_600_000 });
+  },
+  async listeners(): Promise<number> {
+    const redis = (await server.connect()).producer();
+    const [, count] = await redis.pubsub("NUMSUB", stateKeys(wishes.instance).hurryChannel);
+    redis.disconnect();
+    return Number(count);
+  },
+};
+
 describe("redis state store", () => {
   stateStoreContract(open);
-  pollWishesContract(open);
+  pollWishesContract(wishes);
+
+  it("finds a wish whose message was lost when it looks by itself", async () => {
+    await using store = await openStateStore({ connection: await server.connect(), instance: "lost", lookMs: 20 });
+    const redis = (await server.connect()).producer();
+    const wait = store.waitForPoll("fleet", 3_600_000, new AbortController().signal);
+    await redis.hincrby(stateKeys("lost").hurries, "fleet", 1);
+    expect(await wait).toBe(true);
+    redis.disconnect();
+  });
 
   it("hears a wish after Redis was away, and waits it out without an error", async () => {
     await using store = await open();

@@ -182,6 +182,44 @@ describe("a forge that loses its answers", () => {
   });
 });
 
+interface ForgeCall {
+  readonly method: string;
+  readonly path: string;
+  readonly status: number;
+  readonly login: string | undefined;
+}
+
+describe("a forge where nothing changes", () => {
+  it("is asked twice by each poll, and has nothing new to say", async () => {
+    await using stage = await openRecorded();
+    const { w } = stage;
+    const commit = await w.push(shop(1), "Add the shop");
+    await w.tree.branch("more");
+    const head = await w.commit(shop(2), "Two CPUs");
+    await w.tree.push("more");
+    await w.forge.openPullRequest("Two CPUs", "more");
+    await w.final(head, "kraken-gitops/plan");
+    await w.final(commit);
+    const quiet = await waitFor(
+      async () => {
+        const { last } = (await w.control(w.forgeUrl, "GET", "calls")) as { last: readonly ForgeCall[] };
+        const ours = last.filter(({ login }) => login === "kraken-bot").slice(-8);
+        return ours.length === 8 && ours.every(({ status }) => status === 304) ? ours : undefined;
+      },
+      { what: "four polls in a row that are answered 304", timeoutMs: 150_000 },
+    );
+    const asked = new Map<string, number>();
+    for (const { method, path } of quiet) {
+      const name = `${method} ${path.split("?")[0]}`;
+      asked.set(name, (asked.get(name) ?? 0) + 1);
+    }
+    expect(Object.fromEntries(asked)).toEqual({
+      "GET /api/v3/repos/acme/fleet/issues/comments": 4,
+      "GET /api/v3/repos/acme/fleet/pulls": 4,
+    });
+  }, 180_000);
+});
+
 describe("pull requests", () => {
   const plan = "kraken-gitops/plan";
 

@@ -78,6 +78,11 @@ export async function startGiteaBench(flavour: "gitea" | "forgejo"): Promise<For
       const match = { method: "POST", path: lostPaths[write] };
       await control("POST", "/faults", { kind: "drop-after", match, times: 1 });
     },
+    lockConversations: () =>
+      lab.refuseComments("/issues/(\\d+/comments|comments/\\d+)$", 403, "You cannot comment on a locked issue."),
+    async unlockConversations() {
+      await control("DELETE", "/faults");
+    },
     close: () => lab.close(),
   };
 }

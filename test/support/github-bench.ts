@@ -1,14 +1,8 @@
-import { execFile } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { promisify } from "node:util";
 import { openGithub } from "../../src/adapters/forge/github.ts";
-import { type ForgeSimulator, startForgeSimulator } from "../../src/simulator/forge/simulator.ts";
+import { type Client, startForgeLab } from "./forge-lab.ts";
 import { openGithubDescription } from "./github-description.ts";
 import type { ForgeBench, LostWrite } from "../contract/forge.contract.ts";
 
-const run = promisify(execFile);
 const owner = "acme";
 const name = "fleet";
 const pageSize = 4;
@@ -37,36 +31,18 @@ export interface GithubBench extends ForgeBench {
 
 /** The GitHub adapter on a simulated forge with a real git repository in it. */
 export async function startGithubBench(): Promise<GithubBench> {
-  const dataDir = await mkdtemp(join(tmpdir(), "forge-contract-"));
   const description = openGithubDescription();
-  const simulator = await startForgeSimulator({
-    dataDir: join(dataDir, "forge"),
+  const lab = await startForgeLab({
     repositories: [{ owner, name }],
     users,
     observe: (exchange) => description.check(exchange),
     maxPerPage: pageSize,
     rateLimits: { primary: 100_000 },
   });
-  const clone = join(dataDir, "clone");
-  const git = gitIn(clone);
-  await run("git", ["init", "--quiet", "--initial-branch=main", clone]);
-  const bot = call(simulator, "bot-token");
-  const alice = call(simulator, "alice-token");
-  let serial = 0;
+  const { simulator, git, commit, push, control } = lab;
+  const as = (token: string): Client => lab.client("", { authorization: `Bearer ${token}` });
+  const [bot, alice] = [as("bot-token"), as("alice-token")];
 
-  const commit = async (branch: string): Promise<string> => {
-    serial += 1;
-    await git("checkout", "--quiet", "-B", branch);
-    await git("commit", "--quiet", "--allow-empty", "--message", `commit ${serial}`);
-    return git("rev-parse", "HEAD");
-  };
-  const control = async (method: string, path: string, body?: object): Promise<unknown> => {
-    const answer = await fetch(`${simulator.url}/_simulator${path}`, {
-      method,
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
-    return answer.status === 204 ? undefined : answer.json();
-  };
   const all = async (path: string): Promise<unknown[]> => {
     const entries: unknown[] = [];
     for (let page = 1; ; page += 1) {
@@ -75,9 +51,6 @@ export async function startGithubBench(): Promise<GithubBench> {
       if (more.length < pageSize) return entries;
     }
   };
-  const push = (user: string, repository: string, branch: string): Promise<string> =>
-    git("push", "--quiet", "--force", withUser(simulator.url, user, repository), branch);
-
   await commit("main");
   await push("kraken-bot:bot-token", `${owner}/${name}`, "main");
   await alice("POST", `/repos/${owner}/${name}/forks`, {});
@@ -96,12 +69,13 @@ export async function startGithubBench(): Promise<GithubBench> {
         timeoutMs: 10_000,
       }),
     async newCommit() {
-      const revision = await commit(`work-${serial}`);
-      await push("kraken-bot:bot-token", `${owner}/${name}`, `work-${serial - 1}`);
+      const branch = lab.nextBranch();
+      const revision = await commit(branch);
+      await push("kraken-bot:bot-token", `${owner}/${name}`, branch);
       return revision;
     },
     async newPullRequest(options = {}) {
-      const branch = `topic-${serial}`;
+      const branch = lab.nextBranch();
       await git("checkout", "--quiet", "main");
       const head = await commit(branch);
       const fork = options.fork === true;
@@ -168,42 +142,17 @@ export async function startGithubBench(): Promise<GithubBench> {
       const fault = { kind: "drop-after", match: { method: "POST", path: lostPaths[write] }, times: 1 };
       await control("POST", "/faults", fault);
     },
+    lockConversations: () =>
+      lab.refuseComments(
+        "/issues/(\\d+/comments|comments/\\d+)$",
+        403,
+        "Unable to create comment because issue is locked.",
+      ),
+    async unlockConversations() {
+      await control("DELETE", "/faults");
+    },
     violations: () => description.violations(),
     operations: () => description.operations(),
-    async close() {
-      await simulator.close();
-      await rm(dataDir, { recursive: true, force: true });
-    },
-  };
-}
-
-function gitIn(cwd: string): (...args: readonly string[]) => Promise<string> {
-  const identity = { NAME: "Test", EMAIL: "test@example.invalid" };
-  const env = {
-    ...process.env,
-    GIT_CONFIG_GLOBAL: "/dev/null",
-    GIT_CONFIG_NOSYSTEM: "1",
-    GIT_TERMINAL_PROMPT: "0",
-    GIT_AUTHOR_NAME: identity.NAME,
-    GIT_AUTHOR_EMAIL: identity.EMAIL,
-    GIT_COMMITTER_NAME: identity.NAME,
-    GIT_COMMITTER_EMAIL: identity.EMAIL,
-  };
-  return async (...args) => (await run("git", ["-C", cwd, ...args], { env })).stdout.trim();
-}
-
-function withUser(url: string, user: string, repository: string): string {
-  return `${url.replace("://", `://${user}@`)}/${repository}.git`;
-}
-
-function call(simulator: ForgeSimulator, token: string) {
-  return async (method: string, path: string, body?: object): Promise<unknown> => {
-    const answer = await fetch(`${simulator.apiUrl}${path}`, {
-      method,
-      headers: { authorization: `Bearer ${token}`, "user-agent": "test", "content-type": "application/json" },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
-    if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`);
-    return answer.status === 204 ? undefined : answer.json();
+    close: () => lab.close(),
   };
 }

@@ -1,13 +1,8 @@
-import { execFile } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { promisify } from "node:util";
 import { openGitlab } from "../../src/adapters/forge/gitlab.ts";
-import { type ForgeSimulator, startForgeSimulator } from "../../src/simulator/forge/simulator.ts";
+import type { ForgeSimulator } from "../../src/simulator/forge/simulator.ts";
+import { type Client, startForgeLab } from "./forge-lab.ts";
 import type { ForgeBench, LostWrite } from "../contract/forge.contract.ts";
 
-const run = promisify(execFile);
 const path = "acme/infra/fleet";
 const project = `/projects/${encodeURIComponent(path)}`;
 const pageSize = 4;
@@ -31,35 +26,17 @@ const states: Readonly<Record<string, string>> = { running: "in_progress", faile
 
 /** The GitLab adapter on a simulated GitLab, with a project in a group of a group. */
 export async function startGitlabBench(): Promise<ForgeBench & { readonly simulator: ForgeSimulator }> {
-  const dataDir = await mkdtemp(join(tmpdir(), "forge-contract-"));
-  const simulator = await startForgeSimulator({
+  const lab = await startForgeLab({
     dialect: "gitlab",
-    dataDir: join(dataDir, "forge"),
     repositories: [{ owner: "acme/infra", name: "fleet" }],
     users,
     maxPerPage: pageSize,
     rateLimits: { primary: 100_000 },
   });
-  const clone = join(dataDir, "clone");
-  const git = gitIn(clone);
-  await run("git", ["init", "--quiet", "--initial-branch=main", clone]);
-  const bot = call(simulator, "bot-token");
-  const alice = call(simulator, "alice-token");
-  let serial = 0;
+  const { simulator, git, commit, push, control } = lab;
+  const as = (token: string): Client => lab.client("", { "private-token": token });
+  const [bot, alice] = [as("bot-token"), as("alice-token")];
 
-  const commit = async (branch: string): Promise<string> => {
-    serial += 1;
-    await git("checkout", "--quiet", "-B", branch);
-    await git("commit", "--quiet", "--allow-empty", "--message", `commit ${serial}`);
-    return git("rev-parse", "HEAD");
-  };
-  const control = async (method: string, at: string, body?: object): Promise<unknown> => {
-    const answer = await fetch(`${simulator.url}/_simulator${at}`, {
-      method,
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
-    return answer.status === 204 ? undefined : answer.json();
-  };
   const all = async (at: string): Promise<unknown[]> => {
     const entries: unknown[] = [];
     for (let page = 1; ; page += 1) {
@@ -68,8 +45,6 @@ export async function startGitlabBench(): Promise<ForgeBench & { readonly simula
       if (more.length < pageSize) return entries;
     }
   };
-  const push = (user: string, repository: string, branch: string): Promise<string> =>
-    git("push", "--quiet", "--force", `${simulator.url.replace("://", `://${user}@`)}/${repository}.git`, branch);
   const notesOf = async (number: number) =>
     (
       (await all(`/merge_requests/${number}/notes?sort=asc`)) as {
@@ -98,15 +73,15 @@ export async function startGitlabBench(): Promise<ForgeBench & { readonly simula
         timeoutMs: 10_000,
       }),
     async newCommit() {
-      const branch = `work-${serial}`;
+      const branch = lab.nextBranch();
       const revision = await commit(branch);
       await push("oauth2:bot-token", path, branch);
       return revision;
     },
     async newPullRequest(options = {}) {
-      const branch = `topic-${serial}`;
+      const branch = lab.nextBranch();
       // From the present tip, so that a fast-forward is possible.
-      await git("fetch", "--quiet", `${simulator.url.replace("://", "://oauth2:bot-token@")}/${path}.git`, "main");
+      await git("fetch", "--quiet", lab.addressOf("oauth2:bot-token", path), "main");
       await git("checkout", "--quiet", "-B", "main", "FETCH_HEAD");
       const head = await commit(branch);
       const fork = options.fork === true;
@@ -177,35 +152,10 @@ export async function startGitlabBench(): Promise<ForgeBench & { readonly simula
     async loseAnswerOnce(write) {
       await control("POST", "/faults", { kind: "drop-after", match: lost[write], times: 1 });
     },
-    async close() {
-      await simulator.close();
-      await rm(dataDir, { recursive: true, force: true });
+    lockConversations: () => lab.refuseComments("/notes(/\\d+)?$", 403, "403 Forbidden"),
+    async unlockConversations() {
+      await control("DELETE", "/faults");
     },
-  };
-}
-
-function gitIn(cwd: string): (...args: readonly string[]) => Promise<string> {
-  const env = {
-    ...process.env,
-    GIT_CONFIG_GLOBAL: "/dev/null",
-    GIT_CONFIG_NOSYSTEM: "1",
-    GIT_TERMINAL_PROMPT: "0",
-    GIT_AUTHOR_NAME: "Test",
-    GIT_AUTHOR_EMAIL: "test@example.invalid",
-    GIT_COMMITTER_NAME: "Test",
-    GIT_COMMITTER_EMAIL: "test@example.invalid",
-  };
-  return async (...args) => (await run("git", ["-C", cwd, ...args], { env })).stdout.trim();
-}
-
-function call(simulator: ForgeSimulator, token: string) {
-  return async (method: string, at: string, body?: object): Promise<unknown> => {
-    const answer = await fetch(`${simulator.apiUrl}${at}`, {
-      method,
-      headers: { "private-token": token, "content-type": "application/json" },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
-    if (!answer.ok) throw new Error(`${method} ${at}: ${answer.status} ${await answer.text()}`);
-    return answer.status === 204 ? undefined : answer.json();
+    close: () => lab.close(),
   };
 }

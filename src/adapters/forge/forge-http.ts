@@ -4,7 +4,7 @@ import { contentHash } from "../../lib/canonical-json.ts";
 import { messageOf, WatcherError } from "../../lib/errors.ts";
 import { notJson, type RequestPlace, toForgeError, toNetworkError } from "./http-errors.ts";
 import { Lanes } from "./lanes.ts";
-import { RequestCounter, type RequestUsage } from "./request-usage.ts";
+import { isScarce, RequestCounter, type RequestUsage } from "./request-usage.ts";
 import { createTransport, type RawAnswer, type RawRequest, type TransportOptions } from "./transport.ts";
 
 export interface ForgeHttpOptions extends TransportOptions {
@@ -46,6 +46,8 @@ export interface ForgeHttp {
     signal: AbortSignal,
     accept?: readonly number[],
   ): Promise<Answer>;
+  /** Whether few requests are left to the token, as the last answer told. */
+  isScarce(): boolean;
 }
 
 export type WriteMethod = Exclude<RawRequest["method"], "GET">;
@@ -74,6 +76,7 @@ export function createForgeHttp(options: ForgeHttpOptions): ForgeHttp {
   let cachedFor = "";
   let blockedUntilMs = 0;
   let limitHits = 0;
+  let lastCredential = "";
 
   async function exchange(raw: Omit<RawRequest, "headers">, etag: string | undefined, signal: AbortSignal) {
     signal.throwIfAborted();
@@ -99,7 +102,8 @@ export function createForgeHttp(options: ForgeHttpOptions): ForgeHttp {
     const headers = { ...options.headers, ...content, ...conditional, [header]: `${prefix}${token}` };
     try {
       const answer = await transport({ ...raw, headers }, signal);
-      const hour = requests.count(credentialOf(token), answer, Date.now());
+      lastCredential = credentialOf(token);
+      const hour = requests.count(lastCredential, answer, Date.now());
       if (hour !== undefined) options.onUsage?.(hour);
       return answer;
     } catch (cause) {
@@ -209,7 +213,7 @@ export function createForgeHttp(options: ForgeHttpOptions): ForgeHttp {
     });
   }
 
-  return { get, pages, send };
+  return { get, pages, send, isScarce: () => isScarce(requests.usage(lastCredential)) };
 }
 
 function credentialOf(token: string): string {

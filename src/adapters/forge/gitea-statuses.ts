@@ -1,15 +1,14 @@
 import { WatcherError } from "../../lib/errors.ts";
-import type { CommitState, CommitStatus } from "../../ports/forge.ts";
+import type { CommitStatus } from "../../ports/forge.ts";
 import { cutDescription } from "../../report/status-text.ts";
 import type { ForgeHttp } from "./forge-http.ts";
 import { numberedPages } from "./gitea-pages.ts";
-import { type GiteaStatus, parseGiteaStatus } from "./gitea-wire.ts";
+import { parseGiteaStatus } from "./gitea-wire.ts";
+import { toCommitStatus } from "./github-statuses.ts";
 import type { RepositoryPlace } from "./repository-place.ts";
 
 /** Gitea keeps any length; this is what still reads as one line. */
 export const descriptionChars = 255;
-
-const states: readonly CommitState[] = ["pending", "success", "failure", "error"];
 
 /** The newest status of a context, from the whole history of the commit. Contexts are compared as they are. */
 export async function findGiteaStatus(
@@ -76,14 +75,4 @@ async function mayKnow(http: ForgeHttp, place: RepositoryPlace, revision: string
   } catch {
     return true;
   }
-}
-
-function toCommitStatus(status: GiteaStatus): CommitStatus {
-  return {
-    context: status.context,
-    // `warning` and `skipped` are never ours, so they never equal what is to be written.
-    state: states.find((state) => state === status.state) ?? "error",
-    description: status.description,
-    targetUrl: status.targetUrl === "" ? undefined : status.targetUrl,
-  };
 }

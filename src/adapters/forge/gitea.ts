@@ -1,10 +1,11 @@
 import type { Forge } from "../../ports/forge.ts";
 import { createForgeHttp } from "./forge-http.ts";
 import { checkGitea, type GiteaFlavour } from "./gitea-check.ts";
-import { listGiteaComments, mayWriteOnGitea, reactOnGitea } from "./gitea-commands.ts";
+import { listGiteaComments, mayWriteOnGitea } from "./gitea-commands.ts";
 import { createGiteaLogin } from "./gitea-login.ts";
 import { findGiteaPullsOf, listOpenGiteaPulls } from "./gitea-pulls.ts";
 import { descriptionChars, ensureGiteaStatus, findGiteaStatus } from "./gitea-statuses.ts";
+import { react } from "./github-commands.ts";
 import { createEnsureComment } from "./github-comments.ts";
 import { createRepositoryPlace } from "./repository-place.ts";
 
@@ -57,13 +58,14 @@ export function openGitea(options: GiteaOptions): Forge {
     ensureComment: createEnsureComment(http, place, own),
     findPullRequestsOf: (revision, signal) => findGiteaPullsOf(http, place, revision, signal),
     listComments: (sinceMs, signal) => listGiteaComments(http, place, own, sinceMs, signal),
-    react: (comment, reaction, signal) => reactOnGitea(place, comment, reaction, signal),
+    react: (comment, reaction, signal) => react(place, comment, reaction, signal),
     mayWrite: (author, signal) => mayWriteOnGitea(http, place, author, signal),
     ensureDeployment: () => Promise.resolve(),
     fileUrl(revision, file, line) {
       const path = [options.owner, options.repository, "src", "commit", revision, ...file.split("/")];
       return `${site}/${path.map(encodeURIComponent).join("/")}#L${line}`;
     },
+    isScarce: () => http.isScarce(),
     check: (signal) => checkGitea(http, apiUrl, place, options.flavour, signal),
   };
 }

@@ -2,7 +2,7 @@ import type { CommentAuthor, PullRequestComment, Reaction } from "../../ports/fo
 import type { ForgeHttp } from "./forge-http.ts";
 import type { OwnLogin } from "./github-login.ts";
 import type { RepositoryPlace } from "./repository-place.ts";
-import { parseList, parsePermission, parsePlacedComment } from "./wire.ts";
+import { parseList, parsePermission, parsePlacedComment, type WirePlacedComment } from "./wire.ts";
 
 /** What commands in comments need: the comments of the whole repository, receipts, and who may command. */
 
@@ -18,28 +18,42 @@ export async function listComments(
   sinceMs: number,
   signal: AbortSignal,
 ): Promise<readonly PullRequestComment[]> {
-  const since = new Date(Math.max(0, sinceMs)).toISOString().replace(/\.\d+Z$/, "Z");
-  const url = place.url(`/issues/comments?sort=created&direction=asc&since=${encodeURIComponent(since)}&per_page=100`);
+  const url = place.url(`/issues/comments?sort=created&direction=asc&since=${sinceText(sinceMs)}&per_page=100`);
+  const found: WirePlacedComment[] = [];
+  for await (const page of http.pages(url, signal)) found.push(...parseList(page.body, parsePlacedComment));
+  return onPullRequests(found, own, sinceMs, signal);
+}
+
+/** As addresses take it: whole seconds. */
+export function sinceText(sinceMs: number): string {
+  return encodeURIComponent(new Date(Math.max(0, sinceMs)).toISOString().replace(/\.\d+Z$/, "Z"));
+}
+
+/** Those since a moment, oldest first, each once. Issues have comments too; forges compare whole seconds. */
+export async function onPullRequests(
+  comments: readonly WirePlacedComment[],
+  own: OwnLogin,
+  sinceMs: number,
+  signal: AbortSignal,
+): Promise<readonly PullRequestComment[]> {
+  const sinceSecond = Math.floor(sinceMs / 1_000) * 1_000;
   const found = new Map<number, PullRequestComment>();
-  for await (const page of http.pages(url, signal)) {
-    for (const comment of parseList(page.body, parsePlacedComment)) {
-      // Issues have comments too; `since` has whole seconds.
-      if (comment.pullRequest === undefined || comment.updatedAtMs < Math.floor(sinceMs / 1_000) * 1_000) continue;
-      found.set(comment.id, {
-        id: String(comment.id),
-        pullRequest: comment.pullRequest,
-        author: { login: comment.author?.login ?? "ghost", id: String(comment.author?.id ?? "") },
-        own: await own.isOurs(comment.author, signal),
-        body: comment.body,
-        url: comment.url,
-        updatedAtMs: comment.updatedAtMs,
-      });
-    }
+  for (const { id, pullRequest, author, body, url, updatedAtMs } of comments) {
+    if (pullRequest === undefined || updatedAtMs < sinceSecond) continue;
+    found.set(id, {
+      id: String(id),
+      pullRequest,
+      author: { login: author?.login ?? "ghost", id: String(author?.id ?? "") },
+      own: await own.isOurs(author, signal),
+      body,
+      url,
+      updatedAtMs,
+    });
   }
   return [...found.values()].toSorted((a, b) => a.updatedAtMs - b.updatedAtMs || Number(a.id) - Number(b.id));
 }
 
-/** GitHub answers the reaction that is there already when it is asked for once more. */
+/** GitHub, and Gitea too, answers the reaction that is there already when it is asked for once more. */
 export async function react(
   place: RepositoryPlace,
   comment: PullRequestComment,

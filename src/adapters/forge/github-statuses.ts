@@ -58,7 +58,8 @@ function isSame(a: CommitStatus, b: CommitStatus): boolean {
   return a.state === b.state && a.description === b.description && a.targetUrl === b.targetUrl;
 }
 
-function toCommitStatus(status: WireStatus): CommitStatus {
+/** States that are never ours (Gitea has two more) become `error`, so they never equal what is to be written. */
+export function toCommitStatus(status: WireStatus): CommitStatus {
   return {
     context: status.context,
     state: states.find((state) => state === status.state) ?? "error",

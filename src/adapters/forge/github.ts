@@ -67,6 +67,7 @@ export function openGithub(options: GithubOptions): Forge {
     react: (comment, reaction, signal) => react(place, comment, reaction, signal),
     mayWrite: (author, signal) => mayWrite(http, place, author, signal),
     ensureDeployment: createEnsureDeployment(http, place),
+    isScarce: () => http.isScarce(),
     fileUrl: (revision, file, line) => fileUrl(apiUrl, options, revision, file, line),
     check: (signal) => checkGithub(http, place, own, options, signal),
   };

@@ -65,6 +65,7 @@ export function openGitlab(options: GitlabOptions): Forge {
     react: (comment, reaction, signal) => awardEmoji(place, comment, reaction, signal),
     mayWrite: (author, signal) => mayWriteProject(http, apiUrl, place, author, signal),
     ensureDeployment: (deployment, signal) => ensureGitlabDeployment(http, place, deployment, signal),
+    isScarce: () => http.isScarce(),
     fileUrl: (revision, file, line) =>
       place.page(`/-/blob/${[revision, ...file.split("/")].map(encodeURIComponent).join("/")}#L${line}`),
     check: (signal) => checkGitlab(http, apiUrl, place, signal),

@@ -34,6 +34,7 @@ export function openNoForge(options: { readonly log: ForgeLog }): Forge {
     react: () => Promise.resolve(),
     mayWrite: () => Promise.resolve(false),
     ensureDeployment: () => Promise.resolve(),
+    isScarce: () => false,
     fileUrl: () => undefined,
     check: () => Promise.resolve({ login: undefined, findings: [] }),
   };

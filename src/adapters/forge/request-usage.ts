@@ -11,6 +11,11 @@ export interface RequestUsage {
   readonly remaining: number | undefined;
 }
 
+/** Whether less than a tenth of the limit is left: what can wait or be left out should be. */
+export function isScarce({ limit, remaining }: RequestUsage): boolean {
+  return limit !== undefined && remaining !== undefined && remaining < limit / 10;
+}
+
 interface Window {
   readonly endsAtMs: number;
   usage: RequestUsage;
@@ -35,8 +40,8 @@ export class RequestCounter {
     window.usage = {
       counted: counted + (free ? 0 : 1),
       unchanged: unchanged + (free ? 1 : 0),
-      limit: numberIn(answer, "x-ratelimit-limit") ?? limit,
-      remaining: numberIn(answer, "x-ratelimit-remaining") ?? remaining,
+      limit: numberIn(answer, "ratelimit-limit") ?? limit,
+      remaining: numberIn(answer, "ratelimit-remaining") ?? remaining,
     };
     this.#windows.delete(credential);
     this.#windows.set(credential, window);
@@ -51,7 +56,8 @@ export class RequestCounter {
   }
 }
 
+/** GitHub writes `x-` before the name, GitLab does not. */
 function numberIn({ headers }: RawAnswer, name: string): number | undefined {
-  const value = headers[name];
+  const value = headers[`x-${name}`] ?? headers[name];
   return value !== undefined && /^\d+$/.test(value) ? Number(value) : undefined;
 }

@@ -5,7 +5,7 @@ import type { StoreClient } from "./store-client.ts";
 import { hurryPoll, requestSync } from "./wish-scripts.ts";
 
 /** A message that was lost on its way (a broken connection, a server that forbids channels) costs so much. */
-const lookMs = 5_000;
+export const defaultLookMs = 5_000;
 
 /** One wait: `rung` keeps a message that comes while the number is being read. */
 interface Waiter {
@@ -21,6 +21,7 @@ interface Waiter {
 export function pollWishes(
   { keys, run, ask }: StoreClient,
   connection: RedisConnection,
+  lookMs: number,
 ): Disposable & { readonly store: Pick<StateStore, "hurryPoll" | "waitForPoll" | "requestSync"> } {
   const seen = new Map<string, string>();
   const waiters = new Set<Waiter>();

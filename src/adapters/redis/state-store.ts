@@ -4,7 +4,7 @@ import type { RedisConnection } from "./connection.ts";
 import { stateKeys } from "./keys.ts";
 import { leases } from "./lease.ts";
 import { operationGate } from "./operation-gate.ts";
-import { pollWishes } from "./poll-wishes.ts";
+import { defaultLookMs, pollWishes } from "./poll-wishes.ts";
 import { pauses } from "./pauses.ts";
 import { outbox, repositoryRecords } from "./repository-records.ts";
 import { storeClient } from "./store-client.ts";
@@ -19,8 +19,10 @@ import { webhookRecords } from "./webhook-records.ts";
 export async function openStateStore(options: {
   readonly connection: RedisConnection;
   readonly instance: string;
+  /** How often a wait for a wish looks by itself, in case a message was lost. */
+  readonly lookMs?: number;
 }): Promise<StateStore> {
-  const { connection, instance } = options;
+  const { connection, instance, lookMs = defaultLookMs } = options;
   const redis = connection.producer();
   const client = storeClient(redis, stateKeys(instance), connection.address);
   const ping = async (): Promise<void> => {
@@ -32,7 +34,7 @@ export async function openStateStore(options: {
     redis.disconnect();
     throw error;
   }
-  const wishes = pollWishes(client, connection);
+  const wishes = pollWishes(client, connection, lookMs);
   return {
     ...leases(client),
     ...repositoryRecords(client),

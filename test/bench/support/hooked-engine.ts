@@ -22,6 +22,8 @@ export interface HookedEngine extends AsyncDisposable {
   readonly client: ForgeClient;
   readonly tree: WorkTree;
   readonly clusterUrls: readonly string[];
+  /** Where the forge tells when it was at work for the engine. */
+  readonly timesUrl: string;
   /** Writes files and commits them; answers the commit. */
   readonly commit: (files: Readonly<Record<string, string>>, message: string) => Promise<string>;
   /** Waits for the final status of a commit. */
@@ -48,6 +50,7 @@ async function open(handles: Handles, hearing: Hearing, applications: number, si
   const seeded = await Promise.all(fleet.clusters.map((cluster) => seeder.write(fleet, cluster)));
   const farm = handles.use(
     await startFarm({
+      timedToken: "bot-token",
       clusters: seeded.map(({ file }) => ({ stateFile: file, taskMs: 50, rememberedCalls: 5_000 })),
       forge: {
         dataDir: join(folder.path, "forge"),
@@ -57,7 +60,7 @@ async function open(handles: Handles, hearing: Hearing, applications: number, si
     }),
   );
   if (farm.forge === undefined) throw new Error("the farm has no forge");
-  const { apiUrl, url } = farm.forge;
+  const { apiUrl, url, timesUrl } = farm.forge;
   const work = join(folder.path, "work");
   const tree = await WorkTree.start(work, `${url}/acme/fleet.git`, "alice-token");
   const client = new ForgeClient(apiUrl, "acme/fleet", "alice-token");
@@ -105,6 +108,7 @@ async function open(handles: Handles, hearing: Hearing, applications: number, si
     client,
     tree,
     clusterUrls: farm.urls,
+    timesUrl,
     commit,
     settled,
     [Symbol.asyncDispose]: () => handles[Symbol.asyncDispose](),
