@@ -1,8 +1,6 @@
-import { type DesiredVirdomain, identityKey, targetKey } from "../fleet/desired-state.ts";
+import { identityKey, targetKey } from "../fleet/desired-state.ts";
 import { targetsOn } from "../plan/cluster-index.ts";
-import { liveFingerprint } from "../plan/build-operation.ts";
-import { diffVirdomain } from "../plan/diff-virdomain.ts";
-import type { LiveVirdomain, PlatformTraits } from "../plan/live-state.ts";
+import type { AppliedVirdomain } from "../plan/compare-applied.ts";
 import type { Engine } from "./engine.ts";
 import { fetchRevision } from "./load-revision.ts";
 
@@ -11,23 +9,17 @@ export type Standing =
   /** Nothing was ever synced. */
   | { readonly kind: "unsynced" }
   /** A sync is under way or about to begin: what changes now may be our own work. */
-  | { readonly kind: "moving" }
-  | { readonly kind: "settled"; readonly revision: string };
+  | { readonly kind: "moving"; readonly revision: string }
+  | { readonly kind: "settled"; readonly revision: string; readonly syncId: string };
 
 export async function readStanding({ store }: Pick<Engine, "store">, repository: string): Promise<Standing> {
   const branch = await store.readBranch(repository);
   const sync = branch.currentSync === undefined ? undefined : await store.readSync(branch.currentSync);
   if (sync === undefined) return { kind: "unsynced" };
-  const { revision } = sync.record;
+  const { revision, id: syncId } = sync.record;
   return sync.state.kind === "finished" && branch.observed === revision
-    ? { kind: "settled", revision }
-    : { kind: "moving" };
-}
-
-/** A VM as it was brought to its end by the last sync, with what tells that wish from a later one. */
-export interface AppliedVirdomain {
-  readonly desired: DesiredVirdomain;
-  readonly targetHash: string;
+    ? { kind: "settled", revision, syncId }
+    : { kind: "moving", revision };
 }
 
 /**
@@ -55,20 +47,4 @@ export async function readAppliedVirdomains(
       virdomains.map((virdomain) => [identityKey(virdomain.identity), { desired: virdomain, targetHash }] as const),
     ),
   );
-}
-
-/** What was seen of a VM, so that the same sight is judged once: its wish, and its live facts or that it is gone. */
-export function sightOf({ targetHash }: AppliedVirdomain, live: LiveVirdomain | undefined): string {
-  return `${targetHash}/${live === undefined ? "gone" : liveFingerprint(live)}`;
-}
-
-/** In what a VM differs from what was applied; nothing while it is as desired, or where no operation could change it. */
-export function driftOf(
-  { desired }: AppliedVirdomain,
-  live: LiveVirdomain | undefined,
-  traits: PlatformTraits,
-): readonly string[] {
-  if (live === undefined) return ["it is gone"];
-  const { changes, refusals } = diffVirdomain(desired, live, traits, { upkeep: false });
-  return refusals.length > 0 ? [] : changes.map(({ path }) => path);
 }

@@ -2,6 +2,7 @@ import type { StateStore } from "../../ports/state-store.ts";
 import { commentRecords } from "./comment-records.ts";
 import type { RedisConnection } from "./connection.ts";
 import { stateKeys } from "./keys.ts";
+import { driftRecords } from "./drift-records.ts";
 import { leases } from "./lease.ts";
 import { operationGate } from "./operation-gate.ts";
 import { pollWishes } from "./poll-wishes.ts";
@@ -42,6 +43,7 @@ export async function openStateStore(options: {
     ...webhookRecords(client),
     ...commentRecords(client),
     ...pauses(client),
+    ...driftRecords(client),
     ping,
     async [Symbol.asyncDispose]() {
       wishes[Symbol.dispose]();
