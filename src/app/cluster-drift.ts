@@ -5,7 +5,7 @@ import type { Hypervisor } from "../ports/hypervisor.ts";
 import { holdOnCluster, type HoldRules } from "../sync/pauses.ts";
 import { correctDrift, movingMs, tell } from "./correct-drift.ts";
 import type { Engine } from "./engine.ts";
-import { readAppliedVirdomains, readStanding, type Standing } from "./find-drift.ts";
+import { appliedOn, readLastApplied, readStanding, type Standing } from "./find-drift.ts";
 import { readHoldRules, recheckAtMs } from "./holds.ts";
 
 export type DriftEngine = Pick<Engine, "clock" | "config" | "log" | "queue" | "repository" | "store">;
@@ -112,7 +112,9 @@ export class ClusterDrift {
 
   /** A sync changes VM after VM: its own notices must not make us look all the time. */
   #wait(ids: readonly (string | undefined)[], closed: readonly Place[]): void {
-    if (closed.length === 0 || !this.#hypervisor.traits.events) return;
+    if (closed.length === 0) return;
+    this.#engine.log.debug({ cluster: this.#hypervisor.cluster }, "cluster is not compared now: held, or being synced");
+    if (!this.#hypervisor.traits.events) return;
     this.#quietUntilMs = Math.min(...closed.flatMap(({ closedUntilMs }) => closedUntilMs ?? []));
     for (const id of ids) this.#lookAgain(id, this.#quietUntilMs);
   }
@@ -138,7 +140,7 @@ export class ClusterDrift {
     }
     const { cluster, traits } = this.#hypervisor;
     const { revision, syncId } = standing;
-    const applied = await readAppliedVirdomains(this.#engine, name, revision, cluster, signal);
+    const applied = appliedOn(await readLastApplied(this.#engine, name, revision, signal), cluster);
     const comparison = compareWithApplied(applied, { owned, whole }, traits);
     if (whole) this.#tellIfEmptied(name, comparison.emptied, applied.size);
     for (const { id } of comparison.unsteady) this.#lookAgain(id, this.#engine.clock.now() + movingMs);

@@ -1,6 +1,7 @@
-import { identityKey, targetKey } from "../fleet/desired-state.ts";
+import { type DesiredState, identityKey, targetKey } from "../fleet/desired-state.ts";
 import { targetsOn } from "../plan/cluster-index.ts";
 import type { AppliedVirdomain } from "../plan/compare-applied.ts";
+import type { AppliedTarget } from "../ports/state-store.ts";
 import type { Engine } from "./engine.ts";
 import { fetchRevision } from "./load-revision.ts";
 
@@ -22,22 +23,31 @@ export async function readStanding({ store }: Pick<Engine, "store">, repository:
     : { kind: "moving", revision };
 }
 
-/**
- * VMs of a cluster by identity, as the last sync left them. Targets it did not bring to an end are left out: what
- * differs there is unfinished work, which a commit or a person takes up again, and no drift.
- */
-export async function readAppliedVirdomains(
+/** What a revision asks for, and what of it the last sync brought to its end. */
+export interface LastApplied {
+  readonly desired: DesiredState;
+  readonly applied: ReadonlyMap<string, AppliedTarget>;
+}
+
+export async function readLastApplied(
   engine: Pick<Engine, "config" | "repository" | "store">,
   name: string,
   revision: string,
-  cluster: string,
   signal: AbortSignal,
-): Promise<ReadonlyMap<string, AppliedVirdomain>> {
+): Promise<LastApplied> {
   const repository = await engine.repository(name);
   const [{ desired }, applied] = await Promise.all([
     fetchRevision(engine, repository, revision, signal),
     engine.store.readApplied(name),
   ]);
+  return { desired, applied };
+}
+
+/**
+ * VMs of a cluster by identity, as the last sync left them. Targets it did not bring to an end are left out: what
+ * differs there is unfinished work, which a commit or a person takes up again, and no drift.
+ */
+export function appliedOn({ desired, applied }: LastApplied, cluster: string): ReadonlyMap<string, AppliedVirdomain> {
   const finished = targetsOn(desired, cluster).filter(
     (target) =>
       applied.get(targetKey(target))?.hash === target.hash && !desired.brokenApplications.has(target.application),

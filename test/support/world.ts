@@ -223,7 +223,12 @@ export class World implements AsyncDisposable {
   }
 
   /** A call of the cluster's own API, past the product: people are not held to its rules. */
-  async hypercore(method: "GET" | "POST" | "PATCH", path: string, body?: unknown, cluster = "lab"): Promise<unknown> {
+  async hypercore(
+    method: "GET" | "POST" | "PATCH" | "DELETE",
+    path: string,
+    body?: unknown,
+    cluster = "lab",
+  ): Promise<unknown> {
     const headers = {
       [uncheckedHeader]: "by hand",
       authorization: `Basic ${Buffer.from("admin:admin").toString("base64")}`,
