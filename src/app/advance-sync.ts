@@ -149,6 +149,7 @@ async function planOneCluster(engine: Engine, record: SyncRecord, cluster: strin
     traitsOfHeld: new Map(),
     enforced: new Set(record.enforced),
     scope: new Set(Object.keys(record.targets)),
+    owedStarts: await engine.store.listOwedStarts(),
     rewritten: false,
     approvals: new Set(),
     offline: false,

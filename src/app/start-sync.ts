@@ -160,6 +160,7 @@ async function planRevision(
     traitsOfHeld: new Map(held.map(({ cluster }) => [cluster, engine.traits(driverOf(engine, cluster))])),
     enforced: inputs.enforced,
     scope: inputs.scope,
+    owedStarts: await engine.store.listOwedStarts(),
     rewritten: request.rewritten,
     approvals: new Set(inputs.approvals.keys()),
     offline: false,

@@ -154,6 +154,15 @@ export interface StateStore extends WebhookRecords, AsyncDisposable {
     entries: readonly OutboxEntry[],
   ): Promise<void>;
 
+  /**
+   * Written before a VM whose power is people's is switched off for a change: it has to be on again, also when the change
+   * breaks off. Given back once it is. Kept for a bounded time.
+   */
+  oweStart(key: string): Promise<void>;
+  settleStart(key: string): Promise<void>;
+  /** The VMs that have to be switched on again, by the keys of `owedKey`. */
+  listOwedStarts(): Promise<ReadonlySet<string>>;
+
   /** What the watcher last saw, for `status`: e.g. the remote being unreachable. */
   recordCondition(repository: string, condition: RepositoryCondition): Promise<void>;
   readCondition(repository: string): Promise<RepositoryCondition | undefined>;

@@ -531,6 +531,18 @@ export function stateStoreContract(open: () => Promise<StateStore>): void {
       expect(await mine(0)).toMatchObject([{ scope: vm }]);
       expect(await store.removePause(vm)).toBe(true);
     });
+    check("VMs that are to be switched on again, each until that is settled", async (store, repository) => {
+      const mine = async () => [...(await store.listOwedStarts())].filter((key) => key.startsWith(repository)).sort();
+      expect(await mine()).toEqual([]);
+      await store.oweStart(`${repository}/fleet/shop/web`);
+      await store.oweStart(`${repository}/fleet/shop/web`);
+      await store.oweStart(`${repository}/fleet/shop/db`);
+      expect(await mine()).toEqual([`${repository}/fleet/shop/db`, `${repository}/fleet/shop/web`]);
+      await store.settleStart(`${repository}/fleet/shop/web`);
+      await store.settleStart(`${repository}/fleet/shop/web`);
+      expect(await mine()).toEqual([`${repository}/fleet/shop/db`]);
+      await store.settleStart(`${repository}/fleet/shop/db`);
+    });
     check("a wish to sync is taken once", async (store, repository) => {
       await store.requestSync(repository);
       await store.requestSync(repository);

@@ -71,15 +71,19 @@ async function description(w: World, name: string): Promise<string | undefined> 
   return found.find((vm) => vm.name === name)?.description;
 }
 
-/** A person switches a VM off and deletes it. */
-async function removeByHand(w: World, name: string): Promise<void> {
+/** A person switches a VM off. Answers its uuid. */
+async function stopByHand(w: World, name: string): Promise<string> {
   const uuid = (await w.uuids()).get(name) ?? "";
   await w.hypercore("POST", "VirDomain/action", [{ virDomainUUID: uuid, actionType: "STOP" }]);
   await waitFor(
     async () => ((await w.vms()).some((vm) => vm.name === name && vm.state === "SHUTOFF") ? true : undefined),
     { what: `${name} to be off` },
   );
-  await w.hypercore("DELETE", `VirDomain/${uuid}`);
+  return uuid;
+}
+
+async function removeByHand(w: World, name: string): Promise<void> {
+  await w.hypercore("DELETE", `VirDomain/${await stopByHand(w, name)}`);
 }
 
 async function pauseCluster(w: World): Promise<void> {
@@ -204,6 +208,38 @@ describe("a VM that was changed by hand", () => {
     expect((await store.readDrift("fleet")).records.size).toBe(0);
     await store.removePause(cluster);
     await becomes(w, "web", "web");
+  });
+});
+
+describe("a VM that a person shut down", () => {
+  it("stays down where policy leaves its power to people, also through a change that needs it off", async () => {
+    const { w } = await stage({ ...shop(), ...deployed("{ power: initial }") });
+    await stopByHand(w, "web");
+    await rounds(w, 3);
+    expect((await drift(w)).drifted).toEqual([]);
+    expect(await w.final(await w.push(shop(2), "Two CPUs"))).toMatchObject({ state: "success" });
+    expect(await w.cpus()).toEqual([2, 2]);
+    expect(await w.vms()).toMatchObject([
+      { name: "db", state: "RUNNING" },
+      { name: "web", state: "SHUTOFF" },
+    ]);
+    const { store } = w.product().engine;
+    expect((await store.listOwedStarts()).size).toBe(0);
+    // As a change leaves it that broke off while the VM was off for it.
+    await store.oweStart("lab/fleet/shop/web");
+    expect(await w.final(await w.push(shop(1), "One CPU"))).toMatchObject({ state: "success" });
+    expect((await w.vms()).map(({ state }) => state)).toEqual(["RUNNING", "RUNNING"]);
+    expect((await store.listOwedStarts()).size).toBe(0);
+  });
+
+  it("is started again where policy enforces its state", async () => {
+    const { w } = await stage(shop());
+    await pauseCluster(w);
+    await stopByHand(w, "web");
+    await w.product().engine.store.removePause(cluster);
+    await waitFor(async () => ((await w.vms()).every(({ state }) => state === "RUNNING") ? true : undefined), {
+      what: "both VMs to run",
+    });
   });
 });
 

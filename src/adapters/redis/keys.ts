@@ -44,6 +44,8 @@ export function stateKeys(instance: string) {
     syncRequests: key("sync-requests"),
     /** Target keys that a sync was asked for. */
     syncTargets: (repository: string) => key("sync-targets", repository),
+    /** VMs that have to be switched on again, and since when. */
+    owedStarts: key("owed-starts"),
     drift: (repository: string) => key("drift", repository),
     /** When a person last asked for a sync, by repository. */
     driftRestarts: key("drift-restarts"),

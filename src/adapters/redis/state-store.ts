@@ -5,6 +5,7 @@ import { stateKeys } from "./keys.ts";
 import { driftRecords } from "./drift-records.ts";
 import { leases } from "./lease.ts";
 import { operationGate } from "./operation-gate.ts";
+import { owedStarts } from "./owed-starts.ts";
 import { pollWishes } from "./poll-wishes.ts";
 import { pauses } from "./pauses.ts";
 import { outbox, repositoryRecords } from "./repository-records.ts";
@@ -44,6 +45,7 @@ export async function openStateStore(options: {
     ...commentRecords(client),
     ...pauses(client),
     ...driftRecords(client),
+    ...owedStarts(client),
     ping,
     async [Symbol.asyncDispose]() {
       wishes[Symbol.dispose]();
