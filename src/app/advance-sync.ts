@@ -149,6 +149,7 @@ async function planOneCluster(engine: Engine, record: SyncRecord, cluster: strin
     traitsOfHeld: new Map(),
     enforced: new Set(record.enforced),
     scope: new Set(Object.keys(record.targets)),
+    owedStarts: await engine.store.listOwedStarts(),
     rewritten: false,
     approvals: new Set(),
     offline: false,
@@ -248,7 +249,9 @@ async function countOperations(
   return { done: before + outcomes.size, total: before + (pass?.operations.length ?? 0) };
 }
 
+/** A commit that has its verdict hears nothing of what follows. */
 async function tell(engine: Engine, record: SyncRecord, description: string): Promise<void> {
+  if (!record.commits.includes(record.revision)) return;
   const place = { repository: record.repository, prefix: engine.config().statusPrefix, context: "sync" as const };
   await engine.store.appendOutbox([statusEntry(place, record.revision, "progress", "pending", description)]);
   await engine.queue.addDelivery(

@@ -23,6 +23,7 @@ async function change(
 ): Promise<readonly string[]> {
   const calls: string[] = [];
   let power = live.power;
+  const owes = desired.policy.power === "initial";
   const hypervisor = {
     traits: platform,
     findVirdomain: () => Promise.resolve({ ...live, power }),
@@ -60,6 +61,10 @@ async function change(
       attempt: 1,
       onSnapshot: () => undefined,
       leaseQuarantined: freeLease,
+      owed: {
+        oweStart: () => Promise.resolve(void calls.push("owe")),
+        settleStart: () => Promise.resolve(void (owes && calls.push("settle"))),
+      },
     },
     freeContext(),
   );
@@ -92,5 +97,30 @@ describe("an update of a running VM", () => {
 
   it("is not shut down where the plan spoke of no restart", async () => {
     await expect(change(withRoom, { ...base, cpu: 4 }, pluggable, { holds: true })).rejects.toThrow("does not let go");
+  });
+});
+
+describe("an update of a VM whose power is people's", () => {
+  const initial: DesiredVirdomain = { ...base, cpu: 4, policy: { ...base.policy, power: "initial" } };
+  const live = liveVirdomain(base);
+
+  it("notes that it has to be on again before it is switched off, until it is", async () => {
+    expect(await change(live, initial, eager)).toEqual(["owe", "stop", "update", "start", "settle"]);
+    const initiallyOff = { ...initial, state: "shutoff" as const };
+    expect(await change(live, initiallyOff, eager)).toEqual(["owe", "stop", "update", "start", "settle"]);
+    const { cpu: _cpu, ...rest } = initial;
+    const smaller = { ...rest, cpu: base.cpu, disks: [] };
+    expect(await change(live, smaller, pluggable, { holds: true })).toEqual([
+      "update",
+      "owe",
+      "stop",
+      "update",
+      "start",
+      "settle",
+    ]);
+  });
+
+  it("leaves it off when a person shut it down", async () => {
+    expect(await change({ ...live, power: "shutoff" }, initial, eager)).toEqual(["update"]);
   });
 });

@@ -5,6 +5,7 @@ import { diffVirdomain, isProtected } from "../plan/diff-virdomain.ts";
 import type { LiveVirdomain, OwnershipMark } from "../plan/live-state.ts";
 import { nameDevices } from "../plan/match-virdomains.ts";
 import { needsOff } from "../plan/needs-off.ts";
+import { isPowerOfPeople, keepingPower } from "../plan/power.ts";
 import { type Change, disruptionOrder, type Operation } from "../plan/plan.ts";
 import type { ChangeContext, Hypervisor } from "../ports/hypervisor.ts";
 import type { Probe } from "../ports/probe.ts";
@@ -20,6 +21,8 @@ export interface OperationInput extends SnapshotInput, QuarantineInput {
   readonly desired: DesiredVirdomain | undefined;
   readonly instance: string;
   readonly probe: Probe;
+  /** Remembers that a VM whose power is people's was switched off for a change, until it is on again. Left out: nobody does. */
+  readonly owed?: { oweStart(): Promise<void>; settleStart(): Promise<void> };
   /** Counted from 1; the last one that retries allow must leave no VM off. */
   readonly attempt: number;
 }
@@ -108,12 +111,13 @@ function objectionTo(input: OperationInput, desired: DesiredVirdomain, found: Li
 
 async function applyUpdate(
   input: OperationInput,
-  desired: DesiredVirdomain,
+  wish: DesiredVirdomain,
   found: LiveVirdomain | undefined,
   context: ChangeContext,
 ): Promise<OperationEnd> {
   const { hypervisor, operation } = input;
-  if (found === undefined) return stale(`${desired.name} (${operation.virdomainId}) is no longer there`);
+  if (found === undefined) return stale(`${wish.name} (${operation.virdomainId}) is no longer there`);
+  const desired = keepingPower(wish, found);
   if (found.mark?.building === true) return stale(`${desired.name} is still being built`);
   if (found.mark?.quarantine !== undefined) return stale(`${found.name} is in quarantine`);
   const live = operation.adopt && found.mark === undefined ? nameDevices(found, desired) : found;
@@ -128,7 +132,7 @@ async function applyUpdate(
   }
   await hypervisor.prepare(newMedia(desired, live), context);
   if (wanted.some(({ kind }) => needsOff(kind, { live, desired }, hypervisor.traits)))
-    await stopVirdomain(hypervisor, found, desired, context);
+    await stopForChange(input, found, desired, context);
   const updated = await orRestart(input, desired, found, context, async () => {
     await ensureSnapshotBefore(input, desired, found, wanted, context);
     return updateVirdomain(input, desired, found, context);
@@ -160,7 +164,11 @@ async function orRestart<T>(
     const hopeless = !context.signal.aborted && decideRetry(error, input.attempt, 0).kind === "give-up";
     const ran = found.power === "running" || wasPlannedOn(input.operation, desired);
     if (hopeless && ran && desired.state === "running") {
-      await input.hypervisor.start(found.id, context).catch((failed: unknown) => {
+      const start = async (): Promise<void> => {
+        await input.hypervisor.start(found.id, context);
+        await input.owed?.settleStart();
+      };
+      await start().catch((failed: unknown) => {
         if (!(error instanceof WatcherError)) throw error;
         throw new WatcherError(error.code, `${error.message}; starting it again failed, too: ${messageOf(failed)}`);
       });
@@ -187,7 +195,7 @@ async function updateVirdomain(
     const announced = operation.disruption !== "live" || operation.notices.some(({ code }) => code === "may-restart");
     if (!running || !announced) throw error;
     context.progress(`${desired.name} is shut down: ${error.message}`);
-    await stopVirdomain(hypervisor, await current(), desired, context);
+    await stopForChange(input, await current(), desired, context);
     return hypervisor.update(await current(), desired, mark, context);
   }
 }
@@ -253,7 +261,19 @@ async function settlePower(
 ): Promise<void> {
   if (desired.state === "shutoff") return stopVirdomain(input.hypervisor, live, desired, context);
   if (live.power !== "running") await input.hypervisor.start(live.id, context);
+  await input.owed?.settleStart();
   await waitUntilReady(input, desired, live.id, context);
+}
+
+/** What has to be on again afterwards is written down first: by what is seen later nobody could tell who switched it off. */
+async function stopForChange(
+  input: OperationInput,
+  live: LiveVirdomain,
+  desired: DesiredVirdomain,
+  context: ChangeContext,
+): Promise<void> {
+  if (desired.state === "running" && isPowerOfPeople(desired, live)) await input.owed?.oweStart();
+  await stopVirdomain(input.hypervisor, live, desired, context);
 }
 
 async function stopVirdomain(

@@ -1,58 +1,50 @@
-import { identityKey } from "../fleet/desired-state.ts";
+import { WatcherError } from "../lib/errors.ts";
+import { compareWithApplied, isCorrected, ownedBy, sightOf } from "../plan/compare-applied.ts";
+import type { DriftedVirdomain } from "../plan/compare-applied.ts";
 import type { LiveVirdomain } from "../plan/live-state.ts";
 import type { Hypervisor } from "../ports/hypervisor.ts";
-import { DriftPace } from "./drift-pace.ts";
+import { holdOnCluster, type HoldRules } from "../sync/pauses.ts";
+import { correctDrift, movingMs, tell } from "./correct-drift.ts";
 import type { Engine } from "./engine.ts";
-import {
-  type AppliedVirdomain,
-  driftOf,
-  readAppliedVirdomains,
-  readStanding,
-  sightOf,
-  type Standing,
-} from "./find-drift.ts";
+import { appliedOn, readLastApplied, readStanding, type Standing } from "./find-drift.ts";
+import { readHoldRules, recheckAtMs } from "./holds.ts";
 
-export type DriftEngine = Pick<Engine, "clock" | "config" | "log" | "repository" | "store">;
+export type DriftEngine = Pick<Engine, "clock" | "config" | "log" | "queue" | "repository" | "store">;
 
 /** Changes come in bursts: one look after the first of them. */
 const settleMs = 1_000;
-/** Until the next look at a cluster while a repository is being synced, or a VM is on its way from one state to another. */
-const movingMs = 5_000;
 /** Until the next look after one that failed. */
 const troubleMs = 30_000;
 /** Above as many VMs the whole cluster is read, in one call. */
 const mostSingleReads = 8;
-/** VMs named in one line of the log. */
-const mostTold = 20;
 
-/** VMs of one cluster as far as they were read. */
-interface Sight {
+/** VMs of one cluster as far as they were read; `whole` when nothing is missing. */
+interface Reading {
   readonly virdomains: readonly LiveVirdomain[];
-  /** Nothing is missing: a VM that is not among them is not there. */
   readonly whole: boolean;
 }
 
-/** A VM that is not as it was applied. `id` is undefined when it is gone. */
-interface Drift {
-  readonly key: string;
-  readonly id: string | undefined;
-  readonly applied: AppliedVirdomain;
-  readonly sight: string;
-  readonly paths: readonly string[];
+/** A repository as far as its drift on this cluster is concerned. */
+interface Place {
+  readonly name: string;
+  readonly standing: Standing;
+  readonly holds: HoldRules;
+  /** Until when it is left alone: its sync is under way, or people or the clock hold it. */
+  readonly closedUntilMs: number | undefined;
 }
 
 /**
- * Judges notices of changed VMs on one cluster: looks what became of the VM, and asks for a sync of its repository when
- * it is no longer as it was applied. Notices are hints: whatever they say, the VM itself is looked at.
+ * Compares one cluster with what was applied to it: whole in rounds, and single VMs where the platform tells that they were
+ * changed. Notices are hints: whatever they say, the VM itself is looked at. On a cluster without events whatever waits
+ * waits for the next round, so that a round costs one list call and nothing is asked in between.
  */
 export class ClusterDrift {
   readonly #engine: DriftEngine;
   readonly #hypervisor: Hypervisor;
   /** When to look at a VM, by id; `undefined` stands for all of them. */
   readonly #due = new Map<string | undefined, number>();
-  /** What was judged last, by identity: the same sight causes nothing. */
-  readonly #judged = new Map<string, string>();
-  readonly #pace = new DriftPace();
+  /** What was told last, by identity: the same sight is told once. */
+  readonly #told = new Map<string, string>();
   #quietUntilMs = 0;
 
   constructor(engine: DriftEngine, hypervisor: Hypervisor) {
@@ -62,10 +54,16 @@ export class ClusterDrift {
 
   /** A VM was changed, or (`undefined`) any of them may have been. */
   notice(id: string | undefined): void {
-    this.#lookAgain(id, this.#engine.clock.now() + settleMs);
+    this.#due.set(id, Math.min(this.#engine.clock.now() + settleMs, this.#due.get(id) ?? Number.POSITIVE_INFINITY));
+  }
+
+  /** It is time to compare everything. */
+  beginRound(): void {
+    this.#due.set(undefined, this.#engine.clock.now());
   }
 
   #lookAgain(id: string | undefined, dueMs: number): void {
+    if (!this.#hypervisor.traits.events) return;
     this.#due.set(id, Math.min(dueMs, this.#due.get(id) ?? dueMs));
   }
 
@@ -82,7 +80,11 @@ export class ClusterDrift {
     } catch (error) {
       if (signal.aborted) return;
       const { clock, log } = this.#engine;
-      log.info({ err: error, cluster: this.#hypervisor.cluster }, "changed VMs cannot be looked at now");
+      const alarming = error instanceof WatcherError && error.code === "cluster-emptied";
+      log[alarming ? "warn" : "info"](
+        { err: error, cluster: this.#hypervisor.cluster },
+        "cluster cannot be compared now",
+      );
       for (const id of ids) this.#lookAgain(id, clock.now() + troubleMs);
     }
   }
@@ -96,25 +98,34 @@ export class ClusterDrift {
   }
 
   async #lookAt(ids: readonly (string | undefined)[], signal: AbortSignal): Promise<void> {
-    const { config } = this.#engine;
-    const names = config().repositories.map(({ name }) => name);
-    const standings = await Promise.all(
-      names.map(async (name) => ({ name, standing: await readStanding(this.#engine, name) })),
-    );
-    if (standings.every(({ standing }) => standing.kind === "moving")) return this.#wait(ids);
-    const sight = await this.#read(ids, signal);
-    for (const { name, standing } of standings)
-      await this.#orLater(ids, signal, () => this.#judge(name, standing, sight, signal));
+    const places = await Promise.all(this.#engine.config().repositories.map(({ name }) => this.#findPlace(name)));
+    const synced = places.filter(({ standing }) => standing.kind !== "unsynced");
+    if (synced.every(({ closedUntilMs }) => closedUntilMs !== undefined)) return this.#wait(ids, synced);
+    const reading = await this.#read(ids, signal);
+    for (const place of synced) await this.#orLater(ids, signal, () => this.#judge(place, reading, signal));
+  }
+
+  async #findPlace(name: string): Promise<Place> {
+    const { cluster } = this.#hypervisor;
+    const nowMs = this.#engine.clock.now();
+    const standing = await readStanding(this.#engine, name);
+    const holds = await readHoldRules(this.#engine, name, cluster);
+    const hold = holdOnCluster(holds, { repository: name, cluster }, nowMs);
+    const heldUntilMs = hold === undefined ? undefined : recheckAtMs(hold, nowMs);
+    return { name, standing, holds, closedUntilMs: standing.kind === "moving" ? nowMs + movingMs : heldUntilMs };
   }
 
   /** A sync changes VM after VM: its own notices must not make us look all the time. */
-  #wait(ids: readonly (string | undefined)[]): void {
-    this.#quietUntilMs = this.#engine.clock.now() + movingMs;
+  #wait(ids: readonly (string | undefined)[], closed: readonly Place[]): void {
+    if (closed.length === 0) return;
+    this.#engine.log.debug({ cluster: this.#hypervisor.cluster }, "cluster is not compared now: held, or being synced");
+    if (!this.#hypervisor.traits.events) return;
+    this.#quietUntilMs = Math.min(...closed.flatMap(({ closedUntilMs }) => closedUntilMs ?? []));
     for (const id of ids) this.#lookAgain(id, this.#quietUntilMs);
   }
 
   /** All of the cluster when a VM is gone: its mark went with it, so only what is left tells whose it was. */
-  async #read(ids: readonly (string | undefined)[], signal: AbortSignal): Promise<Sight> {
+  async #read(ids: readonly (string | undefined)[], signal: AbortSignal): Promise<Reading> {
     const single = ids.filter((id) => id !== undefined);
     if (single.length === ids.length && ids.length <= mostSingleReads) {
       const found = await Promise.all(single.map((id) => this.#hypervisor.findVirdomain(id, signal)));
@@ -124,68 +135,32 @@ export class ClusterDrift {
     return { virdomains: (await this.#hypervisor.readLiveState(signal)).virdomains, whole: true };
   }
 
-  async #judge(name: string, standing: Standing, { virdomains, whole }: Sight, signal: AbortSignal): Promise<void> {
-    const { instance } = this.#engine.config();
-    const owned = virdomains.filter(
-      ({ mark }) => mark?.instance === instance && mark.identity.repository === name && mark.quarantine === undefined,
-    );
+  async #judge({ name, standing, holds, closedUntilMs }: Place, reading: Reading, signal: AbortSignal): Promise<void> {
+    const { whole } = reading;
+    const owned = ownedBy(reading.virdomains, this.#engine.config().instance, name);
     if (standing.kind === "unsynced" || (owned.length === 0 && !whole)) return;
-    if (standing.kind === "moving") return this.#wait(whole ? [undefined] : owned.map(({ id }) => id));
-    const { cluster } = this.#hypervisor;
-    const applied = await readAppliedVirdomains(this.#engine, name, standing.revision, cluster, signal);
-    const drifts = [...this.#changed(applied, owned), ...(whole ? this.#missing(applied, owned) : [])];
-    await this.#correct(name, drifts);
-  }
-
-  *#changed(applied: ReadonlyMap<string, AppliedVirdomain>, owned: readonly LiveVirdomain[]): Generator<Drift> {
-    for (const live of owned) {
-      const key = live.mark === undefined ? "" : identityKey(live.mark.identity);
-      const wish = applied.get(key);
-      // A VM under construction is what a sync has left; copies and replicas are never touched.
-      if (wish === undefined || live.mark?.building === true || live.clone || live.replica) continue;
-      if (live.busy || live.power === "shutting-down") this.#lookAgain(live.id, this.#engine.clock.now() + movingMs);
-      else yield* this.#drift(key, wish, live);
+    if (standing.kind === "moving" || closedUntilMs !== undefined) {
+      for (const id of whole ? [undefined] : owned.map((live) => live.id)) this.#lookAgain(id, closedUntilMs ?? 0);
+      return;
     }
+    const { cluster, traits } = this.#hypervisor;
+    const { revision, syncId } = standing;
+    const applied = appliedOn(await readLastApplied(this.#engine, name, revision, signal), cluster);
+    const comparison = compareWithApplied(applied, { owned, whole }, traits);
+    for (const { id } of comparison.unsteady) this.#lookAgain(id, this.#engine.clock.now() + movingMs);
+    this.#report(name, comparison.drifted);
+    for (const key of comparison.steady) this.#told.delete(key);
+    const ensureReady = (): Promise<void> => this.#hypervisor.ensureReady(signal);
+    const scene = { repository: name, cluster, revision, syncId, holds, applied, ensureReady };
+    for (const { drift, atMs } of await correctDrift(this.#engine, scene, comparison))
+      this.#lookAgain(drift.live?.id, atMs);
   }
 
-  *#missing(applied: ReadonlyMap<string, AppliedVirdomain>, owned: readonly LiveVirdomain[]): Generator<Drift> {
-    const present = new Set(owned.map(({ mark }) => (mark === undefined ? "" : identityKey(mark.identity))));
-    for (const [key, wish] of applied) if (!present.has(key)) yield* this.#drift(key, wish, undefined);
-  }
-
-  *#drift(key: string, applied: AppliedVirdomain, live: LiveVirdomain | undefined): Generator<Drift> {
-    const sight = sightOf(applied, live);
-    if (this.#judged.get(key) === sight) return;
-    const paths = driftOf(applied, live, this.#hypervisor.traits);
-    if (paths.length === 0) this.#judged.set(key, sight);
-    else yield { key, id: live?.id, applied, sight, paths };
-  }
-
-  /** Asks for one sync for all that may cause one by now. A VM that is gone is made again, whatever policy says of drift. */
-  async #correct(repository: string, drifts: readonly Drift[]): Promise<void> {
-    const nowMs = this.#engine.clock.now();
-    const early = drifts.filter(({ key }) => this.#pace.dueMs(key) > nowMs);
-    for (const { id, key } of early) this.#lookAgain(id, this.#pace.dueMs(key));
-    const ripe = drifts.filter((drift) => !early.includes(drift));
-    const reported = ripe.filter(({ id, applied }) => id !== undefined && applied.desired.policy.drift === "report");
-    const corrected = ripe.filter((drift) => !reported.includes(drift));
-    this.#tell("warn", repository, reported, "drift found, left as it is by policy");
-    this.#tell("info", repository, corrected, "drift found, asking for a sync");
-    if (corrected.length > 0) await this.#engine.store.requestSync(repository);
-    for (const { key, sight } of ripe) this.#judged.set(key, sight);
-    for (const { key, id } of corrected) {
-      this.#pace.note(key, nowMs);
-      // Once more when the sync is over, whether it changed anything or not.
-      this.#lookAgain(id, this.#pace.dueMs(key));
-    }
-  }
-
-  #tell(level: "info" | "warn", repository: string, drifts: readonly Drift[], message: string): void {
-    if (drifts.length === 0) return;
-    const virdomains = drifts
-      .slice(0, mostTold)
-      .map(({ applied, paths }) => `${applied.desired.name}: ${paths.join(", ")}`);
+  /** Drift that policy leaves as it is. */
+  #report(repository: string, drifted: readonly DriftedVirdomain[]): void {
+    const news = drifted.filter((drift) => !isCorrected(drift) && this.#told.get(drift.key) !== sightOf(drift));
     const { cluster } = this.#hypervisor;
-    this.#engine.log[level]({ cluster, repository, count: drifts.length, virdomains }, message);
+    tell(this.#engine, "warn", { cluster, repository }, news, "drift found, left as it is by policy");
+    for (const drift of news) this.#told.set(drift.key, sightOf(drift));
   }
 }

@@ -18,7 +18,7 @@ export async function finishSyncIfDone(engine: Engine, record: SyncRecord): Prom
     verdict,
     appliedTargets(record, results, nowMs),
     history,
-    finalEntries(place, record, verdict),
+    finalEntries(place, record, awaitedBy(record, verdict), verdict),
   );
   if (!finished) return false;
   engine.log.info(
@@ -33,6 +33,11 @@ export async function finishSyncIfDone(engine: Engine, record: SyncRecord): Prom
   );
   await engine.queue.addDelivery({ schemaVersion: 1, repository: record.repository }, `${record.id}-finished`);
   return true;
+}
+
+/** A correction of drift is told only when it did not succeed: then the success of the commit no longer holds. */
+function awaitedBy({ commits, revision }: SyncRecord, { state }: HistoryEntry["verdict"]): readonly string[] {
+  return commits.length === 0 && state !== "success" ? [revision] : commits;
 }
 
 /** Targets without any trouble are remembered as applied; the others stay open for the next sync. */

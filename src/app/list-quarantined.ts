@@ -1,6 +1,6 @@
 import { identityKey } from "../fleet/desired-state.ts";
 import { compareText } from "../lib/compare.ts";
-import type { LiveVirdomain, PowerState } from "../plan/live-state.ts";
+import type { LiveState, LiveVirdomain, PowerState } from "../plan/live-state.ts";
 import type { HeldCluster } from "../plan/plan.ts";
 import type { Engine } from "./engine.ts";
 import { readClusters } from "./read-clusters.ts";
@@ -30,10 +30,13 @@ export async function listQuarantined(
 ): Promise<{ readonly virdomains: readonly QuarantinedVirdomain[]; readonly held: readonly HeldCluster[] }> {
   const { instance } = engine.config();
   const { live, held } = await readClusters(engine, clusters, signal, 60_000);
-  const found = [...live].flatMap(([cluster, { state }]) =>
-    (state.quarantined ?? []).flatMap((virdomain) => toListed(cluster, virdomain, instance)),
-  );
+  const found = [...live.values()].flatMap(({ state }) => toQuarantined(state, instance));
   return { virdomains: found.sort((a, b) => a.untilMs - b.untilMs || compareText(a.id, b.id)), held };
+}
+
+/** What this instance keeps in quarantine on one cluster. */
+export function toQuarantined({ cluster, quarantined = [] }: LiveState, instance: string): QuarantinedVirdomain[] {
+  return quarantined.flatMap((virdomain) => toListed(cluster, virdomain, instance));
 }
 
 function toListed(cluster: string, live: LiveVirdomain, instance: string): readonly QuarantinedVirdomain[] {

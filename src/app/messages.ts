@@ -8,7 +8,7 @@ export interface StatusPlace {
   readonly repository: string;
   /** `kraken-gitops` unless configured. */
   readonly prefix: string;
-  readonly context: "plan" | "sync";
+  readonly context: "plan" | "sync" | "drift";
 }
 
 /** One status of one commit for the outbox. The forge's adapter cuts to its own limit; this cut keeps Redis small. */
@@ -61,8 +61,13 @@ export function commentEntry(
 }
 
 /** Every commit a finished sync answers for gets its final status: its own the verdict, the others by whom they were superseded. */
-export function finalEntries(place: StatusPlace, record: SyncRecord, verdict: SyncVerdict): OutboxEntry[] {
-  return record.commits.map((commit) => {
+export function finalEntries(
+  place: StatusPlace,
+  record: SyncRecord,
+  commits: readonly string[],
+  verdict: SyncVerdict,
+): OutboxEntry[] {
+  return commits.map((commit) => {
     const description =
       commit === record.revision ? verdict.description : describeSuperseded(record.revision, verdict.state);
     return statusEntry(place, commit, "final", verdict.state, description);

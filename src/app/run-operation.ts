@@ -2,6 +2,7 @@ import { messageOf, WatcherError } from "../lib/errors.ts";
 import { contentHash } from "../lib/canonical-json.ts";
 import { type DesiredVirdomain, identityKey } from "../fleet/desired-state.ts";
 import type { Operation } from "../plan/plan.ts";
+import { owedKey, owedPower } from "../plan/power.ts";
 import { holdOnOperation } from "../sync/pauses.ts";
 import { decideRetry } from "../sync/retry.ts";
 import type { OperationOutcome, SyncRecord } from "../sync/sync-record.ts";
@@ -89,7 +90,9 @@ async function work(
   try {
     const hypervisor = await engine.hypervisor(job.cluster);
     await hypervisor.ensureReady(watch.context.signal);
-    const desired = await findDesired(engine, record, operation, watch.context.signal);
+    const wish = await findDesired(engine, record, operation, watch.context.signal);
+    const owed = owedStart(engine, operation);
+    const desired = wish !== undefined && (await owed.isOwed()) ? owedPower(wish) : wish;
     const { instance } = engine.config();
     const { clock, probe } = engine;
     const token = contentHash({ sync: job.syncId, round: job.round, operation: job.operationId }, 8);
@@ -110,6 +113,7 @@ async function work(
         token,
         attempt,
         onSnapshot,
+        owed,
         leaseQuarantined: (id) => engine.store.acquireLease(quarantineLeaseName(job.cluster, id), quarantineLeaseMs),
       },
       watch.context,
@@ -159,6 +163,25 @@ async function afterError(
   log.error({ err: error, code, attempt, ...guard }, "operation failed");
   await hold.end({ kind: "failed", atMs: engine.clock.now(), code, message, fault, ...guard });
   return wake(engine, job);
+}
+
+/** What is owed to the VM of an operation. Whether anything is, is asked once: most VMs' power is not people's. */
+function owedStart({ store }: Engine, { cluster, identity }: Operation) {
+  const key = owedKey(cluster, identity);
+  let owed = false;
+  return {
+    async isOwed(): Promise<boolean> {
+      owed = (await store.listOwedStarts()).has(key);
+      return owed;
+    },
+    async oweStart(): Promise<void> {
+      owed = true;
+      await store.oweStart(key);
+    },
+    async settleStart(): Promise<void> {
+      if (owed) await store.settleStart(key);
+    },
+  };
 }
 
 /**

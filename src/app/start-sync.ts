@@ -27,6 +27,8 @@ export interface SyncRequest {
   readonly rewritten: boolean;
   /** Plan every target, also those whose desired state was applied before. */
   readonly everything: boolean;
+  /** Targets in which drift was found: planned beside what changed. */
+  readonly drifted?: ReadonlySet<string> | undefined;
   readonly predecessors: readonly string[];
 }
 
@@ -41,7 +43,7 @@ export async function startSync(
   const loaded = await loadRevision(engine, repository, request.revision, signal);
   const base = await loadBase(engine, repository, request.branch.synced, signal);
   const applied = await engine.store.readApplied(name);
-  const scope = request.everything || applied.size === 0 ? undefined : scopeOf(loaded, applied);
+  const scope = request.everything || applied.size === 0 ? undefined : scopeOf(loaded, applied, request.drifted);
   const approvals = await listApprovals(engine, repository, request.revision, signal);
   const plan = await planRevision(
     engine,
@@ -105,10 +107,15 @@ async function loadBase(
   }
 }
 
-/** Targets whose desired state is not the one applied last, and targets that are gone. */
-function scopeOf(loaded: LoadedManifests, applied: ReadonlyMap<string, AppliedTarget>): Set<string> {
+/** Targets whose desired state is not the one applied last, targets that are gone, and those that drifted. */
+function scopeOf(
+  loaded: LoadedManifests,
+  applied: ReadonlyMap<string, AppliedTarget>,
+  drifted: ReadonlySet<string> = new Set(),
+): Set<string> {
   const scope = new Set<string>();
-  for (const [key, target] of loaded.desired.targets) if (applied.get(key)?.hash !== target.hash) scope.add(key);
+  for (const [key, target] of loaded.desired.targets)
+    if (applied.get(key)?.hash !== target.hash || drifted.has(key)) scope.add(key);
   for (const key of applied.keys()) if (!loaded.desired.targets.has(key)) scope.add(key);
   return scope;
 }
@@ -153,6 +160,7 @@ async function planRevision(
     traitsOfHeld: new Map(held.map(({ cluster }) => [cluster, engine.traits(driverOf(engine, cluster))])),
     enforced: inputs.enforced,
     scope: inputs.scope,
+    owedStarts: await engine.store.listOwedStarts(),
     rewritten: request.rewritten,
     approvals: new Set(inputs.approvals.keys()),
     offline: false,
@@ -216,14 +224,17 @@ function isError({ severity }: Plan["problems"][number]): boolean {
   return severity === "error";
 }
 
-/** A sync that somebody asked for and that finds nothing to do: a commit that had its success is not told again. */
+/**
+ * A sync that somebody asked for and that finds nothing to do, or one for drift: a commit that had its success is not
+ * told again.
+ */
 async function isOldNews(
   engine: Engine,
-  { revision, branch }: SyncRequest,
+  { revision, branch, drifted }: SyncRequest,
   unsettled: readonly string[],
   hasNews: boolean,
 ): Promise<boolean> {
-  if (hasNews || unsettled.length > 0 || branch.currentSync === undefined) return false;
+  if ((hasNews && drifted === undefined) || unsettled.length > 0 || branch.currentSync === undefined) return false;
   const last = await engine.store.readSync(branch.currentSync);
   return last?.record.revision === revision && last.state.kind === "finished" && last.state.verdict.state === "success";
 }

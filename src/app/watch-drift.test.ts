@@ -96,16 +96,40 @@ describe("watching for drift", () => {
     expect(lab.reads).toEqual(["all", idOf("web")]);
   });
 
-  it("listens to clusters with events only", async () => {
-    const lab = new DriftLab();
-    const { engine, opened, configure } = processOn(lab);
-    configure([
-      { name: "store", driver: "hypercore" },
-      { name: "lab", driver: "libvirt" },
-    ]);
+  const both = [
+    { name: "store", driver: "hypercore" },
+    { name: "lab", driver: "libvirt" },
+  ];
+
+  it("listens to clusters with events only, where rounds are off", async () => {
+    const lab = new DriftLab({ intervalMs: 0 });
+    const { engine, opened, configure, shared } = processOn(lab);
+    configure(both);
     handles.use(startDriftWatch(engine));
     await until("the listening", () => opened.length > 0);
     expect(opened).toEqual(["lab"]);
+    expect([...shared.held]).toEqual(["drift/lab"]);
+  });
+
+  it("goes rounds on every cluster, one list call in each, and finds what nobody told of", async () => {
+    const lab = new DriftLab({ intervalMs: 1_000, events: false });
+    const { engine, listeners, configure } = processOn(lab);
+    configure(both.slice(0, 1));
+    handles.use(startDriftWatch(engine));
+    await until("two rounds", () => lab.reads.length >= 2);
+    expect(listeners.size).toBe(0);
+    lab.change(idOf("web"), { cpu: 7 });
+    await until("the sync that is asked for", () => lab.asked.length > 0);
+    expect(new Set(lab.reads)).toEqual(new Set(["all"]));
+  });
+
+  it("goes rounds also where it listens: some changes are told by nobody", async () => {
+    const lab = new DriftLab({ intervalMs: 1_000 });
+    handles.use(startDriftWatch(processOn(lab).engine));
+    await until("the first look", () => lab.reads.length > 0);
+    lab.change(idOf("web"), { cpu: 7 });
+    await until("the sync that is asked for", () => lab.asked.length > 0);
+    expect(new Set(lab.reads)).toEqual(new Set(["all"]));
   });
 
   it("is one process's work, until it ends", async () => {

@@ -1,5 +1,5 @@
 import { messageOf, WatcherError } from "../lib/errors.ts";
-import type { BranchRecord } from "../ports/state-store.ts";
+import type { BranchRecord, SyncWish } from "../ports/state-store.ts";
 import type { SyncRecord } from "../sync/sync-record.ts";
 import type { Engine, Repository } from "./engine.ts";
 import { answerCommands } from "./answer-commands.ts";
@@ -142,7 +142,7 @@ async function poll(engine: Engine, name: string, wanted: boolean, signal: Abort
     return;
   }
   const wish = await engine.store.takeSyncRequest(name);
-  if (wish || remote !== branch.observed || !(await isUnderControl(engine, branch, remote)))
+  if (wish !== undefined || remote !== branch.observed || !(await isUnderControl(engine, branch, remote)))
     await takeRevision(engine, repository, { branch, wish, fetched }, signal);
   else await sweep(engine, branch);
   await engine.queue.addDelivery({ schemaVersion: 1, repository: name }, `sweep-${engine.clock.now()}`);
@@ -183,7 +183,7 @@ async function takeRevision(
     branch,
     wish,
     fetched,
-  }: { readonly branch: BranchRecord; readonly wish: boolean; readonly fetched: string | undefined },
+  }: { readonly branch: BranchRecord; readonly wish: SyncWish | undefined; readonly fetched: string | undefined },
   signal: AbortSignal,
 ): Promise<void> {
   const { name } = repository.config;
@@ -191,13 +191,19 @@ async function takeRevision(
   if (tip === undefined) return;
   const { rewritten, forgotten } = await observeBranch(engine, repository, branch, tip, signal);
   if (forgotten) await engine.clock.sleep(forgottenMs, signal);
-  if (wish && (await isSyncing(engine, branch, tip))) return sweep(engine, branch);
+  const drifted = wish === "everything" ? undefined : wish;
+  if (wish !== undefined && (await isSyncing(engine, branch, tip))) {
+    // What is under way need not look at these targets: they wait for a later poll.
+    if (drifted !== undefined) await engine.store.requestSync(name, [...drifted], { quiet: true });
+    return sweep(engine, branch);
+  }
   const predecessors = await supersede(engine, branch, tip);
   await quiesce(engine, predecessors, signal);
-  const everything = wish || branch.currentSync === undefined;
+  const everything = wish === "everything" || branch.currentSync === undefined;
   // `synced` may have moved since; what is replaced is the sync that was looked at and superseded above.
   const current = { ...(await engine.store.readBranch(name)), currentSync: branch.currentSync };
-  await startSync(engine, repository, { revision: tip, branch: current, rewritten, everything, predecessors }, signal);
+  const request = { revision: tip, branch: current, rewritten, everything, drifted, predecessors };
+  await startSync(engine, repository, request, signal);
 }
 
 /** Newest wins: the running sync begins nothing more. Answers the syncs whose last operations may still be under way. */

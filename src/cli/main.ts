@@ -170,6 +170,14 @@ function addWatching(program: Command, settle: Settle): void {
       settle(await (await import("./command-quarantine.ts")).quarantineCommand(command.optsWithGlobals())),
     );
   program
+    .command("drift")
+    .description("VMs that are no longer as they were applied, VMs nobody manages, VMs in quarantine; changes nothing")
+    .option("--cluster <name>", "only this cluster")
+    .addHelpText("after", "\nExamples:\n  kraken-gitops drift\n  kraken-gitops drift --cluster store-7 --json")
+    .action(async (_options, command: Command) =>
+      settle(await (await import("./command-drift.ts")).driftCommand(command.optsWithGlobals())),
+    );
+  program
     .command("sync [repository]")
     .description("compare everything with the clusters now, whatever was applied before")
     .option("--wait", "follow it to its end (exit codes: 0 synced, 1 failed, 2 still open)")

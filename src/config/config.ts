@@ -1,4 +1,5 @@
 import type { Cluster } from "../fleet/cluster.ts";
+import type { DriftRules } from "../sync/drift-pace.ts";
 import type { SyncWindow } from "../sync/windows.ts";
 
 /** The effective configuration: defaults filled in, paths absolute, secrets still references. See config/config.schema.json for what people write. */
@@ -15,7 +16,14 @@ export interface Config {
   /** Undefined: no HTTP server. */
   readonly server?: ServerConfig | undefined;
   readonly workers: { readonly concurrency: number; readonly perCluster: number };
+  readonly drift: DriftConfig;
   readonly log: { readonly level: LogLevel; readonly format: "auto" | "json" | "pretty" };
+}
+
+/** How clusters are compared with what was applied to them. */
+export interface DriftConfig extends DriftRules {
+  /** From one comparison of a cluster to the next; 0 for none. */
+  readonly intervalMs: number;
 }
 
 export type LogLevel = "trace" | "debug" | "info" | "warn" | "error" | "silent";

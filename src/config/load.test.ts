@@ -61,6 +61,7 @@ describe("defaults", () => {
       dataDir: "/etc/kraken/var",
       redis: { url: undefined },
       workers: { concurrency: 16, perCluster: 4 },
+      drift: { intervalMs: 300_000, pauseMs: 60_000, corrections: 5, withinMs: 86_400_000 },
       log: { level: "info", format: "auto" },
     });
     expect(good(`${repository} }]\n${lab}`).repositories[0]).toMatchObject({
@@ -71,6 +72,17 @@ describe("defaults", () => {
       auth: undefined,
       clusters: [],
     });
+  });
+  it("compares clusters as often as wished, or never", () => {
+    const on = (drift: string): Config => good(`repositories: []\n${lab}\ndrift: ${drift}`);
+    expect(on("{ interval: 1h, pause: 5m, corrections: 2, within: 7d }").drift).toEqual({
+      intervalMs: 3_600_000,
+      pauseMs: 300_000,
+      corrections: 2,
+      withinMs: 604_800_000,
+    });
+    expect(on("{ interval: off }").drift.intervalMs).toBe(0);
+    expect(on('{ interval: "0" }').drift.intervalMs).toBe(0);
   });
   it("limits what downloads may take", () => {
     expect(good(smallest).assets).toMatchObject({
@@ -325,6 +337,12 @@ describe("problems", () => {
       `${repository}, forge: { type: github, tokenFile: a, tokenEnv: B } }]\n${lab}`,
       /not both/,
     ],
+    [
+      "comparing all the time",
+      `repositories: []\n${lab}\ndrift: { interval: 1s }`,
+      /drift\.interval: must be from 10s to 7d, or off/,
+    ],
+    ["a pause that is none", `repositories: []\n${lab}\ndrift: { pause: soon }`, /drift\.pause: "soon" is no duration/],
     ["a poll that is too short", `${repository}, poll: 500ms }]\n${lab}`, /poll: must be from 1s/],
     ["a path out of the repository", `${repository}, path: a/../../b }]\n${lab}`, /must stay inside/],
     ["an endpoint that is no URL", hypercore("endpoints: [10.0.0.1]"), /endpoints\[0\]: is no URL/],

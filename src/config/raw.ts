@@ -21,6 +21,12 @@ export interface RawConfig {
   };
   readonly server?: { readonly listen: string };
   readonly workers?: { readonly concurrency?: number; readonly perCluster?: number };
+  readonly drift?: {
+    readonly interval?: string;
+    readonly pause?: string;
+    readonly corrections?: number;
+    readonly within?: string;
+  };
   readonly log?: {
     readonly level?: "trace" | "debug" | "info" | "warn" | "error" | "silent";
     readonly format?: "auto" | "json" | "pretty";

@@ -1,5 +1,6 @@
 import type { AssetsConfig, Config, RedisConfig, ServerConfig } from "./config.ts";
 import type { RawConfig } from "./raw.ts";
+import { resolveDrift } from "./resolve-drift.ts";
 import { resolveCluster } from "./resolve-cluster.ts";
 import type { ResolveContext } from "./resolve-context.ts";
 import { resolveRepository } from "./resolve-repository.ts";
@@ -34,6 +35,7 @@ export function resolveConfig(raw: RawConfig, context: ResolveContext): Config {
     assets: resolveAssets(raw.assets ?? {}, clusters, context),
     server: resolveServer(raw, context),
     workers: { concurrency: raw.workers?.concurrency ?? 16, perCluster: raw.workers?.perCluster ?? 4 },
+    drift: resolveDrift(raw.drift ?? {}, context),
     log: { level: raw.log?.level ?? "info", format: raw.log?.format ?? "auto" },
   };
 }

@@ -143,6 +143,8 @@ export interface DeletionBudget {
 /** What a deployment allows; fields left out fall back to `defaultPolicy`. */
 export interface Policy {
   readonly drift: "correct" | "report";
+  /** Whether `state` of the manifest holds for good, or only until the VM has been made: then its power is people's. */
+  readonly power: "enforced" | "initial";
   readonly cloudInit: "ignore" | "rebuild" | "refuse";
   readonly adopt: boolean;
   /** How long a deleted VM is kept, switched off; 0: not at all. */
@@ -170,6 +172,7 @@ export interface SnapshotPolicy {
 
 export const defaultPolicy: Policy = {
   drift: "correct",
+  power: "enforced",
   cloudInit: "ignore",
   adopt: false,
   quarantineMs: 7 * 24 * 3_600_000,

@@ -109,6 +109,10 @@ const rollout = objectSchema(
 const policy = objectSchema(
   {
     drift: wordSchema(["correct", "report"], "What happens to drift. Left out: correct."),
+    power: wordSchema(
+      ["enforced", "initial"],
+      "Whether state holds for good or only for a new VM, whose power is people's from then on. Left out: enforced.",
+    ),
     cloudInit: wordSchema(
       ["ignore", "rebuild", "refuse"],
       "What happens when cloud_init_data of an existing VM changes. Left out: ignore.",

@@ -150,6 +150,7 @@ function parsePolicy(context: DocumentContext, path: Path, value: unknown): Poli
   const budget = asRecord(policy["deletionBudget"]);
   return {
     drift: asWord(policy["drift"], ["correct", "report"], defaultPolicy.drift),
+    power: asWord(policy["power"], ["enforced", "initial"], defaultPolicy.power),
     cloudInit: asWord(policy["cloudInit"], ["ignore", "rebuild", "refuse"], defaultPolicy.cloudInit),
     adopt: flagOr(policy["adopt"], defaultPolicy.adopt),
     quarantineMs: parseQuarantine(context, [...path, "quarantine"], policy["quarantine"]),

@@ -141,6 +141,7 @@ describe("the sample manifests", () => {
       rollout: { canary: ["store-101"], batch: { percent: 10 }, pauseMs: 300_000 },
       policy: {
         drift: "report",
+        power: "initial",
         quarantineMs: 604_800_000,
         deletionBudget: { count: 5, percent: 20 },
         shutdownGraceMs: 120_000,

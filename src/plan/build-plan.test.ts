@@ -67,6 +67,21 @@ describe("buildPlan", () => {
     expect(kinds(result)).toEqual(["start web", "stop db"]);
   });
 
+  it("leaves the power of VMs to people where policy does, but for what an interrupted change left switched off", () => {
+    const initial = { ...web, policy: { ...defaultPolicy, power: "initial" as const } };
+    const off = { ...initial, state: "shutoff" as const };
+    const live = [liveVirdomain(web, { power: "shutoff" })];
+    const owing = (key: string) => ({ more: { owedStarts: new Set([`lab/fleet/shop/${key}`]) } });
+    const desired = desiredState([target("lab", [initial])]);
+    expect(kinds(plan({ desired, live }))).toEqual([]);
+    expect(kinds(plan({ desired, live, ...owing("db") }))).toEqual([]);
+    expect(kinds(plan({ desired, live, ...owing("web") }))).toEqual(["start web"]);
+    expect(kinds(plan({ desired: desiredState([target("lab", [off])]), live, ...owing("web") }))).toEqual([
+      "start web",
+    ]);
+    expect(kinds(plan({ desired }))).toEqual(["create web"]);
+  });
+
   it("replaces a VM whose machine type changes and names the disks that go", () => {
     const [operation] = plan({
       desired: onLab({ ...web, machineType: "bios" }),

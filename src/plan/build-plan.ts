@@ -23,6 +23,7 @@ export interface PlanInput {
   readonly enforced: ReadonlySet<string>;
   readonly scope: ReadonlySet<string> | undefined;
   readonly upkeep?: boolean;
+  readonly owedStarts?: ReadonlySet<string>;
   /** What clusters have room for, by name; those that were not asked are not in it. */
   readonly capacity?: ReadonlyMap<string, ClusterCapacity>;
   readonly rewritten: boolean;

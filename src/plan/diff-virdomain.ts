@@ -5,6 +5,7 @@ import { identityKey } from "../fleet/desired-state.ts";
 import { describeNetwork, type Difference, diffDisks, diffNics } from "./diff-devices.ts";
 import type { ChangeKind, LiveVirdomain, PlatformTraits } from "./live-state.ts";
 import { mayNeedOff, needsOff } from "./needs-off.ts";
+import { isPowerOfPeople } from "./power.ts";
 import type { Change, ChangeOrigin, Disruption, Notice } from "./plan.ts";
 
 export interface VirdomainDifference {
@@ -141,7 +142,7 @@ function diffFields(desired: DesiredVirdomain, live: LiveVirdomain): Difference[
       : live.power === "shutoff" || live.power === "crashed"
         ? "shutoff"
         : live.power;
-  compare("power", "state", power, desired.state);
+  if (!isPowerOfPeople(desired, live)) compare("power", "state", power, desired.state);
   const mark = live.mark;
   if (mark !== undefined) {
     compare("ownership", "metadata.identity", identityKey(mark.identity), identityKey(desired.identity));

@@ -7,6 +7,7 @@ import { targetsOn } from "./cluster-index.ts";
 import { type DiffContext, diffVirdomain, isProtected } from "./diff-virdomain.ts";
 import type { LiveVirdomain } from "./live-state.ts";
 import { type Match, matchVirdomain, nameDevices } from "./match-virdomains.ts";
+import { owedKey, owedPower } from "./power.ts";
 import { planRemovals } from "./plan-removals.ts";
 import type { Conflict, Notice, Operation, TargetSummary } from "./plan.ts";
 import { type ClusterPlanInput, createPlanner, inScope, type Planner } from "./planner.ts";
@@ -47,8 +48,10 @@ function planTarget(planner: Planner, target: Target): TargetPlan {
   const conflicts: Conflict[] = [];
   const notices: (Notice & { virdomain: string })[] = [];
   let unchanged = 0;
-  for (const desired of target.virdomains) {
+  for (const wish of target.virdomains) {
     const { quarantined, input } = planner;
+    const owed = input.owedStarts?.has(owedKey(target.cluster, wish.identity)) === true;
+    const desired = owed ? owedPower(wish) : wish;
     const match = matchVirdomain(desired, planner.owned, planner.names, { quarantined, traits: input.traits });
     const planned = withinCapacity(planner, desired, match, planVirdomain(planner, target, desired, match));
     conflicts.push(...planned.conflicts);

@@ -24,6 +24,8 @@ export interface ClusterPlanInput {
   readonly scope: ReadonlySet<string> | undefined;
   /** Whether marks are moved to where the platform keeps them best by now: no news for a review. Left out: yes. */
   readonly upkeep?: boolean;
+  /** `cluster/identity` of VMs that a change which broke off left switched off, whoever decides about their power. */
+  readonly owedStarts?: ReadonlySet<string>;
   /** What the cluster has room for. Left out: not asked. */
   readonly capacity?: ClusterCapacity | undefined;
 }

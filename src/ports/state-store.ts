@@ -1,4 +1,5 @@
 import type { GivenApproval } from "../plan/given-approval.ts";
+import type { DriftRecord } from "../sync/drift-pace.ts";
 import type { Pause, PauseScope } from "../sync/pauses.ts";
 import type {
   ClusterPass,
@@ -137,9 +138,31 @@ export interface StateStore extends WebhookRecords, VirdomainSightings, AsyncDis
    */
   waitForPoll(repository: string, timeoutMs: number, signal: AbortSignal): Promise<boolean>;
 
-  /** A wish, of a person (`sync`) or for drift: the next poll of the repository plans everything anew. Answers whether there was one. */
-  requestSync(repository: string): Promise<void>;
-  takeSyncRequest(repository: string): Promise<boolean>;
+  /**
+   * A wish for a sync with the next poll of the repository: for everything (a person's, with which all drift starts over),
+   * or for the targets that drifted. Wishes add up until one poll takes them all; everything outdoes targets. A `quiet` one
+   * hurries nobody.
+   */
+  requestSync(repository: string, targets?: readonly string[], options?: { readonly quiet: boolean }): Promise<void>;
+  takeSyncRequest(repository: string): Promise<SyncWish | undefined>;
+
+  /** What is remembered of VMs that drifted. */
+  readDrift(repository: string): Promise<RememberedDrift>;
+  /** Atomic. `undefined` forgets a VM. Entries go to the outbox. */
+  recordDrift(
+    repository: string,
+    records: ReadonlyMap<string, DriftRecord | undefined>,
+    entries: readonly OutboxEntry[],
+  ): Promise<void>;
+
+  /**
+   * Written before a VM whose power is people's is switched off for a change: it has to be on again, also when the change
+   * breaks off. Given back once it is. Kept for a bounded time.
+   */
+  oweStart(key: string): Promise<void>;
+  settleStart(key: string): Promise<void>;
+  /** The VMs that have to be switched on again, by the keys of `owedKey`. */
+  listOwedStarts(): Promise<ReadonlySet<string>>;
 
   /** What the watcher last saw, for `status`: e.g. the remote being unreachable. */
   recordCondition(repository: string, condition: RepositoryCondition): Promise<void>;
@@ -154,6 +177,16 @@ export interface Lease {
   /** Extends to `ttlMs` from now; false when it was lost. */
   renew(): Promise<boolean>;
   release(): Promise<void>;
+}
+
+/** What the next poll is to plan anew beside what changed: all targets, or those with these keys. */
+export type SyncWish = "everything" | ReadonlySet<string>;
+
+export interface RememberedDrift {
+  /** By cluster and identity of the VM: see `driftKey`. */
+  readonly records: ReadonlyMap<string, DriftRecord>;
+  /** When a person last asked for a sync; 0 when nobody did. */
+  readonly restartedAtMs: number;
 }
 
 export interface BranchRecord {

@@ -96,6 +96,24 @@ export function describeApproval(
   return `Waiting for approval: ${losing} would lose data, ${why[deletions.cause ?? "budget"]}; comment /kraken approve or commit Kraken-Approve: ${deletions.approvalId}`;
 }
 
+/** A VM that was put right again and again in vain. */
+export interface GivenUpText {
+  readonly virdomain: string;
+  readonly cluster: string;
+  readonly paths: readonly string[];
+  readonly corrections: number;
+}
+
+/** `Drift: web-02 on store-7 changes back again and again (memory); gave up after 5 corrections, 2 VMs in all`. */
+export function describeGivenUp({ virdomain, cluster, paths, corrections }: GivenUpText, more = 0): string {
+  const what = paths.length === 0 ? "" : ` (${joinNames(paths, 3)})`;
+  const others = more === 0 ? "" : `, ${plural(more + 1, "VM")} in all`;
+  return `Drift: ${virdomain} on ${cluster} changes back again and again${what}; gave up after ${plural(corrections, "correction")}${others}`;
+}
+
+/** Said to a commit that was told of VMs given up, once there are none. */
+export const describeDriftOver = "Drift: nothing is given up any more";
+
 /** `Plan: 5 to create, 1 to update (1 reboot), 2 to delete`, `No VM changes`, `Plan failed: 2 problems in manifests/web.yaml`. */
 export function describePlan(plan: Plan): string {
   const errors = plan.problems.filter((problem) => problem.severity === "error");

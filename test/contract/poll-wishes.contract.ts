@@ -64,7 +64,17 @@ export function pollWishesContract({ open, listeners }: WishesBench): void {
       await store.requestSync(repository);
       expect(await wait).toBe(true);
       expect(await store.waitForPoll(repository, 50, never)).toBe(false);
-      expect(await store.takeSyncRequest(repository)).toBe(true);
+      expect(await store.takeSyncRequest(repository)).toBe("everything");
+    });
+
+    it("ends when targets are wished for, but not for a quiet wish", async () => {
+      await using store = await open();
+      const repository = randomUUID();
+      await store.requestSync(repository, ["lab/shop"], { quiet: true });
+      expect(await store.waitForPoll(repository, 50, never)).toBe(false);
+      await store.requestSync(repository, ["lab/till"]);
+      expect(await store.waitForPoll(repository, longMs, never)).toBe(true);
+      expect(await store.takeSyncRequest(repository)).toEqual(new Set(["lab/shop", "lab/till"]));
     });
 
     it("ends after its time, and at once without an error when it is aborted", async () => {

@@ -548,11 +548,76 @@ export function stateStoreContract(open: () => Promise<StateStore>): void {
         expect(await store.forgetSighted(cluster)).toBe(0);
       },
     );
+    check("VMs that are to be switched on again, each until that is settled", async (store, repository) => {
+      const mine = async () => [...(await store.listOwedStarts())].filter((key) => key.startsWith(repository)).sort();
+      expect(await mine()).toEqual([]);
+      await store.oweStart(`${repository}/fleet/shop/web`);
+      await store.oweStart(`${repository}/fleet/shop/web`);
+      await store.oweStart(`${repository}/fleet/shop/db`);
+      expect(await mine()).toEqual([`${repository}/fleet/shop/db`, `${repository}/fleet/shop/web`]);
+      await store.settleStart(`${repository}/fleet/shop/web`);
+      await store.settleStart(`${repository}/fleet/shop/web`);
+      expect(await mine()).toEqual([`${repository}/fleet/shop/db`]);
+      await store.settleStart(`${repository}/fleet/shop/db`);
+    });
     check("a wish to sync is taken once", async (store, repository) => {
       await store.requestSync(repository);
       await store.requestSync(repository);
-      expect(await store.takeSyncRequest(repository)).toBe(true);
-      expect(await store.takeSyncRequest(repository)).toBe(false);
+      expect(await store.takeSyncRequest(repository)).toBe("everything");
+      expect(await store.takeSyncRequest(repository)).toBeUndefined();
+    });
+    check("wishes for targets add up, each once, and only for their repository", async (store, repository) => {
+      await store.requestSync(repository, ["lab/shop", "lab/till"]);
+      await store.requestSync(`${repository}-other`, ["lab/other"]);
+      await store.requestSync(repository, ["lab/till", "north/shop"]);
+      expect(await store.takeSyncRequest(repository)).toEqual(new Set(["lab/shop", "lab/till", "north/shop"]));
+      expect(await store.takeSyncRequest(repository)).toBeUndefined();
+      expect(await store.takeSyncRequest(`${repository}-other`)).toEqual(new Set(["lab/other"]));
+    });
+    check("a wish for everything outdoes those for targets, whichever came first", async (store, repository) => {
+      await store.requestSync(repository, ["lab/shop"]);
+      await store.requestSync(repository);
+      await store.requestSync(repository, ["lab/till"]);
+      expect(await store.takeSyncRequest(repository)).toBe("everything");
+      expect(await store.takeSyncRequest(repository)).toBeUndefined();
+    });
+    check("VMs that drifted are remembered until forgotten, with what is told of them", async (store, repository) => {
+      const web = {
+        cluster: "lab",
+        application: "shop",
+        virdomain: "web",
+        targetHash: "a",
+        correctedAtMs: [1, 2],
+        paths: ["memory"],
+      };
+      const given = { ...web, virdomain: "db", gaveUp: { atMs: 3, revision: "c" } };
+      expect(await store.readDrift(repository)).toEqual({ records: new Map(), restartedAtMs: 0 });
+      await store.recordDrift(repository, new Map([["lab/web", web]]), []);
+      await store.recordDrift(repository, new Map([["lab/db", given]]), [statusEntry(repository, "a", "final")]);
+      expect((await store.readDrift(repository)).records).toEqual(
+        new Map<string, object>([
+          ["lab/web", web],
+          ["lab/db", given],
+        ]),
+      );
+      expect((await store.readDrift(`${repository}-other`)).records.size).toBe(0);
+      expect(await store.listOutbox(repository, 10)).toMatchObject([{ weight: "final" }]);
+      await store.recordDrift(
+        repository,
+        new Map([
+          ["lab/web", undefined],
+          ["lab/never", undefined],
+        ]),
+        [],
+      );
+      expect([...(await store.readDrift(repository)).records.keys()]).toEqual(["lab/db"]);
+    });
+    check("a person's wish says from when on drift counts, one for targets does not", async (store, repository) => {
+      await store.requestSync(repository, ["lab/shop"]);
+      expect((await store.readDrift(repository)).restartedAtMs).toBe(0);
+      await store.requestSync(repository);
+      const { restartedAtMs } = await store.readDrift(repository);
+      expect(Math.abs(restartedAtMs - Date.now())).toBeLessThan(60_000);
     });
   });
 }

@@ -67,8 +67,8 @@ describe("redis state store", () => {
     await using one = await open("one");
     await using other = await open("other");
     await one.requestSync("fleet");
-    expect(await other.takeSyncRequest("fleet")).toBe(false);
-    expect(await one.takeSyncRequest("fleet")).toBe(true);
+    expect(await other.takeSyncRequest("fleet")).toBeUndefined();
+    expect(await one.takeSyncRequest("fleet")).toBe("everything");
   });
 
   it("says within seconds that Redis is away, without its password", async () => {

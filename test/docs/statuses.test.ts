@@ -1,7 +1,9 @@
 import { expect, it } from "vitest";
 import {
   describeApproval,
+  describeDriftOver,
   describeFailed,
+  describeGivenUp,
   describeHeld,
   describePlan,
   describeProgress,
@@ -49,6 +51,8 @@ const texts: readonly string[] = [
   describeSynced({ operations: 0, clusters: 0, durationMs: 0 }),
   describeFailed({ failed: 1, operations: 9, first }),
   describeFailed({ failed: 0, operations: 0, problems: 1, problem: "manifests/web.yaml:4:9: ...", conflicts: 1 }),
+  describeGivenUp({ virdomain: "web-02", cluster: "store-7", paths: ["memory"], corrections: 5 }, 1),
+  describeDriftOver,
   describeApproval({
     losing: Array.from({ length: 12 }, String),
     budget: 3,

@@ -1,6 +1,8 @@
 import type { DriftEngine } from "../../src/app/cluster-drift.ts";
 import type { Target } from "../../src/fleet/desired-state.ts";
 import { WatcherError } from "../../src/lib/errors.ts";
+import type { OutboxEntry, Pause } from "../../src/ports/state-store.ts";
+import type { DriftRecord } from "../../src/sync/drift-pace.ts";
 import type { LiveVirdomain, PlatformTraits } from "../../src/plan/live-state.ts";
 import type { Hypervisor } from "../../src/ports/hypervisor.ts";
 import { type RecordedLog, recordLog } from "./recorded-log.ts";
@@ -23,27 +25,39 @@ export class DriftLab {
   away = false;
   readonly virdomains = new Map<string, LiveVirdomain>();
   readonly log: RecordedLog = recordLog();
+  /** Targets of each sync that was asked for. */
   readonly asked: string[] = [];
+  readonly told: OutboxEntry[] = [];
+  readonly records = new Map<string, DriftRecord>();
+  /** When somebody last asked for a sync. */
+  restartedAtMs = 0;
+  pauses: readonly Pause[] = [];
+  /** The cluster must not be changed at the moment. */
+  updating = false;
   readonly reads: string[] = [];
   readonly hypervisor: Hypervisor;
   readonly engine: DriftEngine;
 
-  constructor() {
+  /** Without `events` the cluster tells of nothing by itself. */
+  constructor({ events = true, intervalMs = 300_000 } = {}) {
     for (const desired of this.targets.flatMap(({ virdomains }) => virdomains)) this.put(liveVirdomain(desired));
     this.hypervisor = {
       cluster: "lab",
-      traits: listening,
+      traits: { ...listening, events },
+      ensureReady: () =>
+        this.updating ? Promise.reject(new WatcherError("cluster-updating", "an update runs")) : Promise.resolve(),
       findVirdomain: (id: string) => {
         if (this.away) return Promise.reject(new WatcherError("cluster-unreachable", "no answer"));
         this.reads.push(id);
         return Promise.resolve(this.virdomains.get(id));
       },
       readLiveState: () => {
+        if (this.away) return Promise.reject(new WatcherError("cluster-unreachable", "no answer"));
         this.reads.push("all");
         return Promise.resolve({ cluster: "lab", virdomains: [...this.virdomains.values()] });
       },
     } as unknown as Hypervisor;
-    this.engine = this.#engine();
+    this.engine = this.#engine(intervalMs);
   }
 
   put(live: LiveVirdomain): void {
@@ -63,12 +77,14 @@ export class DriftLab {
     for (const desired of wanted) this.put(liveVirdomain(desired));
   }
 
-  #engine(): DriftEngine {
+  #engine(intervalMs: number): DriftEngine {
     const config = {
       instance: "edge",
       repositories: [{ name: "fleet", branch: "main", clusters: [] }],
       clusters: [{ name: "lab", driver: "libvirt" }],
       assets: { allowHttp: false },
+      statusPrefix: "kraken-gitops",
+      drift: { intervalMs, pauseMs: 60_000, corrections: 5, withinMs: 86_400_000 },
     };
     const repository = {
       config: config.repositories[0],
@@ -78,10 +94,25 @@ export class DriftLab {
     const store = {
       readBranch: () => Promise.resolve({ observed: this.observed, currentSync: "s" }),
       readSync: () =>
-        Promise.resolve(this.sync === "none" ? undefined : { record: { revision }, state: { kind: this.sync } }),
+        Promise.resolve(
+          this.sync === "none" ? undefined : { record: { id: "s", revision }, state: { kind: this.sync } },
+        ),
       readApplied: () => Promise.resolve(new Map([...this.#appliedHashes()].map(([key, hash]) => [key, { hash }]))),
-      requestSync: (name: string) => {
-        this.asked.push(name);
+      requestSync: (_name: string, targets: readonly string[] = ["everything"]) => {
+        this.asked.push(targets.join(" "));
+        return Promise.resolve();
+      },
+      listPauses: () => Promise.resolve(this.pauses),
+      readDrift: () => Promise.resolve({ records: new Map(this.records), restartedAtMs: this.restartedAtMs }),
+      recordDrift: (
+        _name: string,
+        records: ReadonlyMap<string, DriftRecord | undefined>,
+        entries: readonly OutboxEntry[],
+      ) => {
+        for (const [key, record] of records)
+          if (record === undefined) this.records.delete(key);
+          else this.records.set(key, record);
+        this.told.push(...entries);
         return Promise.resolve();
       },
     };
@@ -89,6 +120,7 @@ export class DriftLab {
       clock: { now: () => this.nowMs, sleep: () => Promise.reject(new Error("nobody sleeps here")) },
       config: () => config,
       log: this.log.log,
+      queue: { addDelivery: () => Promise.resolve() },
       repository: () => Promise.resolve(repository),
       store,
     } as unknown as DriftEngine;

@@ -355,6 +355,7 @@ function worldConfig(
       cache: { maxBytes: 2 ** 30 },
     },
     workers: { concurrency: 16, perCluster: 4 },
+    drift: { intervalMs: 0, pauseMs: 60_000, corrections: 5, withinMs: 86_400_000 },
     log: { level: "silent", format: "json" },
   };
 }

@@ -42,6 +42,13 @@ export function stateKeys(instance: string) {
     outbox: (repository: string) => key("outbox", repository),
     outboxRepositories: key("outbox-repositories"),
     syncRequests: key("sync-requests"),
+    /** Target keys that a sync was asked for. */
+    syncTargets: (repository: string) => key("sync-targets", repository),
+    /** VMs that have to be switched on again, and since when. */
+    owedStarts: key("owed-starts"),
+    drift: (repository: string) => key("drift", repository),
+    /** When a person last asked for a sync, by repository. */
+    driftRestarts: key("drift-restarts"),
     conditions: key("conditions"),
     /** How often a poll was hurried, by repository. */
     hurries: key("hurries"),

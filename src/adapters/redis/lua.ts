@@ -73,6 +73,18 @@ redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 append(ARGV[1], cjson.decode(ARGV[4]))
 return 1`);
 
+/** KEYS drift; ARGV prefix, {VM, record or ""}, entries. */
+export const recordDrift = script(`${appendOutbox}
+for _, field in ipairs(cjson.decode(ARGV[2])) do
+  if field[2] == '' then
+    redis.call('HDEL', KEYS[1], field[1])
+  else
+    redis.call('HSET', KEYS[1], field[1], field[2])
+  end
+end
+append(ARGV[1], cjson.decode(ARGV[3]))
+return 1`);
+
 /** KEYS branch, unsettled; ARGV tip, commits oldest first... */
 export const observe = script(`
 redis.call('HSET', KEYS[1], 'observed', ARGV[1])

@@ -2,7 +2,9 @@ import { Redis } from "ioredis";
 import type { StateStore } from "../../ports/state-store.ts";
 import type { RedisConnection } from "./connection.ts";
 import type { StoreClient } from "./store-client.ts";
-import { hurryPoll, requestSync } from "./wish-scripts.ts";
+import { hurryPoll, requestSync, requestTargets, takeSyncRequest } from "./wish-scripts.ts";
+
+type WishPart = Pick<StateStore, "hurryPoll" | "waitForPoll" | "requestSync" | "takeSyncRequest">;
 
 /** A message that was lost on its way (a broken connection, a server that forbids channels) costs so much. */
 export const defaultLookMs = 5_000;
@@ -22,7 +24,7 @@ export function pollWishes(
   { keys, run, ask }: StoreClient,
   connection: RedisConnection,
   lookMs: number,
-): Disposable & { readonly store: Pick<StateStore, "hurryPoll" | "waitForPoll" | "requestSync"> } {
+): Disposable & { readonly store: WishPart } {
   const seen = new Map<string, string>();
   const waiters = new Set<Waiter>();
   let listener: Redis | undefined;
@@ -61,8 +63,16 @@ export function pollWishes(
       async hurryPoll(repository) {
         await run(hurryPoll, [keys.hurries], [keys.hurryChannel, repository]);
       },
-      async requestSync(repository) {
-        await run(requestSync, [keys.hurries, keys.syncRequests], [keys.hurryChannel, repository]);
+      async requestSync(repository, targets, options) {
+        const args = [keys.hurryChannel, repository];
+        if (targets === undefined) await run(requestSync, [keys.hurries, keys.syncRequests, keys.driftRestarts], args);
+        else if (options?.quiet === true) await ask((redis) => redis.sadd(keys.syncTargets(repository), ...targets));
+        else await run(requestTargets, [keys.hurries, keys.syncTargets(repository)], [...args, ...targets]);
+      },
+      async takeSyncRequest(repository) {
+        const taken = await run(takeSyncRequest, [keys.syncRequests, keys.syncTargets(repository)], [repository]);
+        if (!Array.isArray(taken)) return "everything";
+        return taken.length === 0 ? undefined : new Set(taken as readonly string[]);
       },
       async waitForPoll(repository, timeoutMs, signal) {
         const until = performance.now() + timeoutMs;

@@ -28,7 +28,6 @@ type RecordsPart = Pick<
   | "recordDeployLog"
   | "savePlan"
   | "readPlan"
-  | "takeSyncRequest"
   | "recordCondition"
   | "readCondition"
 >;
@@ -86,8 +85,6 @@ export function repositoryRecords({ keys, run, ask }: StoreClient): RecordsPart 
     async readPlan(id) {
       return (await ask((redis) => redis.get(keys.plan(id)))) ?? undefined;
     },
-
-    takeSyncRequest: async (repository) => (await ask((redis) => redis.srem(keys.syncRequests, repository))) === 1,
 
     async recordCondition(repository, condition) {
       await ask((redis) => redis.hset(keys.conditions, repository, JSON.stringify(condition)));

@@ -2,9 +2,11 @@ import type { StateStore } from "../../ports/state-store.ts";
 import { commentRecords } from "./comment-records.ts";
 import type { RedisConnection } from "./connection.ts";
 import { stateKeys } from "./keys.ts";
+import { driftRecords } from "./drift-records.ts";
 import { leases } from "./lease.ts";
 import { operationGate } from "./operation-gate.ts";
 import { defaultLookMs, pollWishes } from "./poll-wishes.ts";
+import { owedStarts } from "./owed-starts.ts";
 import { pauses } from "./pauses.ts";
 import { outbox, repositoryRecords } from "./repository-records.ts";
 import { storeClient } from "./store-client.ts";
@@ -46,6 +48,8 @@ export async function openStateStore(options: {
     ...commentRecords(client),
     ...pauses(client),
     ...virdomainSightings(client),
+    ...driftRecords(client),
+    ...owedStarts(client),
     ping,
     async [Symbol.asyncDispose]() {
       wishes[Symbol.dispose]();

@@ -17,11 +17,28 @@ hurry(KEYS[1], ARGV[1], ARGV[2])
 return 1
 `);
 
-/** KEYS hurries, sync-requests; ARGV channel, repository. */
-export const requestSync = script(`${hurry}
+/** KEYS hurries, sync-requests, drift-restarts; ARGV channel, repository. */
+export const requestSync = script(`${now}${hurry}
 redis.call('SADD', KEYS[2], ARGV[2])
+redis.call('HSET', KEYS[3], ARGV[2], now)
 hurry(KEYS[1], ARGV[1], ARGV[2])
 return 1
+`);
+
+/** KEYS hurries, sync-targets; ARGV channel, repository, target keys. */
+export const requestTargets = script(`${hurry}
+for index = 3, #ARGV do redis.call('SADD', KEYS[2], ARGV[index]) end
+hurry(KEYS[1], ARGV[1], ARGV[2])
+return 1
+`);
+
+/** KEYS sync-requests, sync-targets; ARGV repository. Answers 1 for everything, else the target keys. */
+export const takeSyncRequest = script(`
+local everything = redis.call('SREM', KEYS[1], ARGV[1]) == 1
+local targets = redis.call('SMEMBERS', KEYS[2])
+redis.call('DEL', KEYS[2])
+if everything then return 1 end
+return targets
 `);
 
 /** KEYS hurries, webhooks, deliveries; ARGV channel, repository, how long and how many ids are kept, ids. */

@@ -24,6 +24,7 @@ export async function benchConfig(settings: BenchSettings): Promise<Config> {
     instance: benchInstance,
     statusPrefix: "kraken-gitops",
     redis: { url: undefined, password: undefined, caFile: undefined },
+    drift: { intervalMs: 0, pauseMs: 60_000, corrections: 5, withinMs: 86_400_000 },
     dataDir: join(settings.folder, "data"),
     repositories: [
       {
