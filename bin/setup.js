@@ -99,6 +99,13 @@ function ensureRedis() {
   installPackages(["redis-server"], "install redis-server (or valkey-server) and run this again");
 }
 
+/** What signed commits are judged with; its tests sign with it, too. */
+function ensureSigning() {
+  const programs = { gpg: "gnupg", "ssh-keygen": "openssh-client" };
+  const missing = Object.entries(programs).flatMap(([name, itsPackage]) => (isOnPath(name) ? [] : [itsPackage]));
+  if (missing.length > 0) installPackages(missing, `install ${missing.join(", ")} and run this again`);
+}
+
 /** Everything for real virtual machines on this one, and the guest that boots in them. */
 async function ensureLibvirt() {
   const missing = Object.entries(libvirtPackages).flatMap(([name, proof]) => (isThere(proof) ? [] : [name]));
@@ -137,4 +144,5 @@ checkGit();
 ensurePackages();
 ensureBuild();
 ensureRedis();
+ensureSigning();
 if (process.argv.includes("--libvirt")) await ensureLibvirt();

@@ -5,6 +5,7 @@ import { diffVirdomain } from "../plan/diff-virdomain.ts";
 import type { LiveVirdomain, PlatformTraits } from "../plan/live-state.ts";
 import type { Engine } from "./engine.ts";
 import { fetchRevision } from "./load-revision.ts";
+import { lastTip } from "./observe-branch.ts";
 
 /** Where a repository stands, as far as drift is concerned. */
 export type Standing =
@@ -19,7 +20,7 @@ export async function readStanding({ store }: Pick<Engine, "store">, repository:
   const sync = branch.currentSync === undefined ? undefined : await store.readSync(branch.currentSync);
   if (sync === undefined) return { kind: "unsynced" };
   const { revision } = sync.record;
-  return sync.state.kind === "finished" && branch.observed === revision
+  return sync.state.kind === "finished" && lastTip(branch) === revision
     ? { kind: "settled", revision }
     : { kind: "moving" };
 }

@@ -1,4 +1,5 @@
 import type { Cluster } from "../fleet/cluster.ts";
+import type { SignaturePolicy } from "../sync/signature-verdict.ts";
 import type { SyncWindow } from "../sync/windows.ts";
 
 /** The effective configuration: defaults filled in, paths absolute, secrets still references. See config/config.schema.json for what people write. */
@@ -58,6 +59,8 @@ export interface RepositoryConfig {
   readonly clusters: readonly string[];
   /** When syncs may begin something; always without any. */
   readonly windows?: readonly SyncWindow[];
+  /** Whose signature a revision must bear to be synced; undefined: anybody's or none. */
+  readonly signatures?: SignaturePolicy;
 }
 
 export interface GithubAppConfig {

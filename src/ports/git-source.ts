@@ -1,3 +1,5 @@
+import type { SignaturePolicy, SignatureVerdict } from "../sync/signature-verdict.ts";
+
 /** Reading one remote repository without a working tree. Every call may throw WatcherError with a `git-*` code. */
 export interface GitSource extends AsyncDisposable {
   /** The cheap check of a poll: one remote round trip. `undefined`: the repository or branch is empty or gone. */
@@ -24,6 +26,17 @@ export interface GitSource extends AsyncDisposable {
   /** Tree id of the configured path at a commit (equal trees hold equal manifests); undefined when the path is not there. */
   treeId(treeish: string, signal: AbortSignal): Promise<string | undefined>;
   readCommit(revision: string, signal: AbortSignal): Promise<Commit>;
+  /**
+   * Judges the signatures of commits by the configured keys and nothing else on this machine; every revision has a verdict.
+   * Key files are read at each call. Throws `signatures-unavailable` when nothing can be said: then nothing is allowed.
+   */
+  verifySignatures(
+    revisions: readonly string[],
+    policy: SignaturePolicy,
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<string, SignatureVerdict>>;
+  /** Keys in the configured files, for people; throws as `verifySignatures` does. */
+  countSigners(policy: SignaturePolicy): Promise<{ readonly ssh: number; readonly gpg: number }>;
   /** Whether a commit is in what was fetched so far; the id may be abbreviated (at least 7 hexadecimal digits). */
   hasCommit(revision: string, signal: AbortSignal): Promise<boolean>;
   isAncestor(ancestor: string, descendant: string, signal: AbortSignal): Promise<boolean>;
