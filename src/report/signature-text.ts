@@ -1,4 +1,5 @@
 import type { SignatureVerdict } from "../sync/signature-verdict.ts";
+import { code } from "./escape.ts";
 import { shortRevision, visible } from "./format.ts";
 
 type Refused = Extract<SignatureVerdict, { kind: "refused" }>;
@@ -29,4 +30,14 @@ export function describeRefused(verdict: Refused): string {
 /** Of commits that came with a tip that is refused: `Superseded by 1a2b3c4, refused`. */
 export function describeRefusedBelow(tip: string): string {
   return `Superseded by ${shortRevision(tip)}, refused`;
+}
+
+/** For reviewers, in Markdown: what the merge of this head must be. */
+export function describeUnsignedHead(verdict: Refused): string {
+  return `**Only signed commits are synced**, and this head is not acceptable (${describeSignature(verdict)}): the merge itself must be signed by an allowed signer.`;
+}
+
+/** For reviewers, in Markdown: what is merged with, is not carried out yet. */
+export function describeRefusedBase(verdict: Refused, base: string, branch: string): string {
+  return `**The tip of ${code(branch)} was refused** (${code(shortRevision(base))}: ${describeSignature(verdict)}). A signed merge carries out what it changed as well: the plan shows both.`;
 }

@@ -224,7 +224,7 @@ it("says nothing of a commit when the keys or a program are missing", async () =
   const without = (code: string) =>
     expect.objectContaining({ code: "signatures-unavailable", message: expect.stringContaining(code) });
   await expect(judge(byAda, { allowedSigners: join(folder.path, "absent") })).rejects.toEqual(
-    without("cannot be read"),
+    without("absent is not there"),
   );
   await expect(judge(byAda, { allowedSigners: await file("empty", "\n") })).rejects.toEqual(without("is empty"));
   await expect(judge(byAda, { allowedSigners: await file("none", "# nobody") })).rejects.toEqual(

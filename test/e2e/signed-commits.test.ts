@@ -102,6 +102,20 @@ describe("where signatures are required", () => {
     for (const commit of [first, merged, head, second]) expect(await finals(w, commit)).toHaveLength(1);
   });
 
+  it("a plan says what must be signed, and shows what a merge on a refused tip carries out as well", async () => {
+    const w = await openSigned();
+    expect(await w.final(await pushAs(w, ada, ["web"], "Add the shop"))).toMatchObject({ state: "success" });
+    expect(await w.final(await pushAs(w, undefined, ["web", "db"], "A database"))).toMatchObject({ state: "failure" });
+    await w.tree.branch("idea");
+    await w.commit({ "manifests/till.yaml": manifest("till", [{ name: "till" }]) }, "A till");
+    await w.tree.push("idea");
+    const number = await w.forge.openPullRequest("A till", "idea");
+    const body = await waitFor(async () => (await w.forge.comments(number))[0]?.body, { what: "the plan" });
+    expect(body).toContain("2 to create");
+    expect(body).toMatch(/The tip of `main` was refused\*\* \(`[0-9a-f]{7}`: unsigned\)/);
+    expect(body).toContain("**Only signed commits are synced**, and this head is not acceptable (unsigned)");
+  });
+
   it("a refused tip is told once, also across restarts and without Redis, and nothing is made", async () => {
     const w = await openSigned();
     const eve = await sshSigner(folder.path, "eve@example.com");
@@ -182,7 +196,7 @@ describe("where signatures are required", () => {
     expect(await store.readCondition("fleet")).toMatchObject({
       ok: false,
       code: "signatures-unavailable",
-      message: expect.stringContaining(`${allowedSigners} cannot be read`),
+      message: expect.stringContaining(`${allowedSigners} is not there`),
     });
     expect(await names(w)).toEqual(["web"]);
     await rename(`${allowedSigners}.away`, allowedSigners);

@@ -67,10 +67,16 @@ export function countSigners(text: string): number {
 async function readKeys(file: string | undefined): Promise<Buffer | undefined> {
   if (file === undefined) return undefined;
   const bytes = await readFile(file).catch((cause: unknown) => {
-    throw unavailable(`${file} cannot be read (${messageOf(cause)})`, cause);
+    throw unavailable(`${file} ${whyUnread(cause)}`, cause);
   });
   if (bytes.toString("latin1").trim() === "") throw unavailable(`${file} is empty`);
   return bytes;
+}
+
+function whyUnread(error: unknown): string {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  if (code === "ENOENT") return "is not there";
+  return code === "EACCES" ? "may not be read by this user" : `cannot be read (${messageOf(error)})`;
 }
 
 function fingerprintOf(ssh: Buffer | undefined, gpg: Buffer | undefined): string {
