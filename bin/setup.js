@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // Makes a fresh clone ready for `npm test`, `npm run demo` and `npm run bench`: installs npm packages, builds, and
 // installs a Redis server through the system's package manager where there is none. With `--libvirt` also what real
-// virtual machines need. Uses nothing but Node itself.
+// virtual machines need, with `--signing` what the tests of signed commits need. Uses nothing but Node itself.
 import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, readFileSync, statSync, readdirSync } from "node:fs";
 import { join } from "node:path";
@@ -99,7 +99,7 @@ function ensureRedis() {
   installPackages(["redis-server"], "install redis-server (or valkey-server) and run this again");
 }
 
-/** What signed commits are judged with; its tests sign with it, too. */
+/** What signed commits are judged with, and signed with in their tests. */
 function ensureSigning() {
   const programs = { gpg: "gnupg", "ssh-keygen": "openssh-client" };
   const missing = Object.entries(programs).flatMap(([name, itsPackage]) => (isOnPath(name) ? [] : [itsPackage]));
@@ -144,5 +144,5 @@ checkGit();
 ensurePackages();
 ensureBuild();
 ensureRedis();
-ensureSigning();
+if (process.argv.includes("--signing")) ensureSigning();
 if (process.argv.includes("--libvirt")) await ensureLibvirt();

@@ -1,7 +1,7 @@
-import { describeRefused, describeSignature } from "../report/signature-text.ts";
-import type { BranchRecord } from "../ports/state-store.ts";
 import { WatcherError } from "../lib/errors.ts";
+import { describeRefused, describeSignature } from "../report/signature-text.ts";
 import { describeHeld } from "../report/status-text.ts";
+import type { BranchRecord } from "../ports/state-store.ts";
 import type { Engine, Repository } from "./engine.ts";
 import { statusEntry } from "./messages.ts";
 

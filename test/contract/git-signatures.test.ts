@@ -213,6 +213,13 @@ it("follows a file that changes, and keeps what it holds to itself", async () =>
   const place = join(folder.path, "mirror-signers");
   for (const name of await readdir(place)) expect((await stat(join(place, name, "gnupg"))).mode & 0o777).toBe(0o700);
   expect((await readdir(place)).filter((name) => name.startsWith("new-"))).toEqual([]);
+  for (const name of await readdir(place)) await rm(join(place, name, "fingerprints"));
+  await expect(verdict()).rejects.toMatchObject({
+    code: "signatures-unavailable",
+    message: expect.stringContaining("if it is damaged, delete it"),
+  });
+  await rm(place, { recursive: true });
+  expect(await verdict()).toBe("refused");
 });
 
 it("says nothing of a commit when the keys or a program are missing", async () => {

@@ -39,7 +39,7 @@ export async function prepareSignerKeys(
       `${policy.allowedSigners} holds no key: write lines of the form "ada@example.com ssh-ed25519 AAAA..."`,
     );
   const place = join(folder, fingerprintOf(ssh, gpg));
-  if (!(await isThere(place))) await makeKeys({ place, folder, env, policy, ssh, gpg });
+  if (!(await isThere(join(place, "fingerprints")))) await makeKeys({ place, folder, env, policy, ssh, gpg });
   await touch(place);
   const fingerprints = (await readFile(join(place, "fingerprints"), "utf8")).split("\n").filter((line) => line !== "");
   return {
@@ -118,7 +118,10 @@ async function makeKeys({ place, folder, env, policy, ssh, gpg }: Making): Promi
     });
   } catch (error) {
     if (error instanceof WatcherError) throw error;
-    throw unavailable(`the keys cannot be written below ${folder} (${messageOf(error)})`, error);
+    throw unavailable(
+      `the keys cannot be prepared in ${place} (${messageOf(error)}); if it is damaged, delete it`,
+      error,
+    );
   } finally {
     await rm(draft, { recursive: true, force: true });
   }
