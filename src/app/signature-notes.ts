@@ -1,3 +1,4 @@
+import { WatcherError } from "../lib/errors.ts";
 import { describeRefusedBase, describeUnsignedHead } from "../report/signature-text.ts";
 import type { Engine, Repository } from "./engine.ts";
 import { lastTip } from "./observe-branch.ts";
@@ -14,7 +15,13 @@ export async function comparedWith(
 ): Promise<string> {
   const branch = await engine.store.readBranch(config.name);
   const before = base === branch.observed ? lastTip(branch) : undefined;
-  return before !== undefined && (await git.hasCommit(before, signal)) ? before : base;
+  if (before === undefined || before === base) return base;
+  try {
+    return (await git.readCommit(before, signal)).revision;
+  } catch (error) {
+    if (error instanceof WatcherError && error.code === "git-revision-missing") return base;
+    throw error;
+  }
 }
 
 /** What a reviewer must know of signatures; nothing where none are required, or while they cannot be checked. */

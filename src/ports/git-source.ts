@@ -26,6 +26,13 @@ export interface GitSource extends AsyncDisposable {
   /** Tree id of the configured path at a commit (equal trees hold equal manifests); undefined when the path is not there. */
   treeId(treeish: string, signal: AbortSignal): Promise<string | undefined>;
   readCommit(revision: string, signal: AbortSignal): Promise<Commit>;
+  /** Whether a commit is in what was fetched so far; the id may be abbreviated (at least 7 hexadecimal digits). */
+  hasCommit(revision: string, signal: AbortSignal): Promise<boolean>;
+  isAncestor(ancestor: string, descendant: string, signal: AbortSignal): Promise<boolean>;
+  /** Commits reachable from `to` and not from `from`, newest first, at most `limit`. */
+  listCommits(from: string | undefined, to: string, limit: number, signal: AbortSignal): Promise<readonly string[]>;
+  /** Merges two commits without a working tree: the resulting tree, or the files in conflict. */
+  mergeTree(base: string, head: string, signal: AbortSignal): Promise<MergeResult>;
   /**
    * Judges the signatures of commits by the configured keys and nothing else on this machine; every revision has a verdict.
    * Key files are read at each call. Throws `signatures-unavailable` when nothing can be said: then nothing is allowed.
@@ -37,13 +44,6 @@ export interface GitSource extends AsyncDisposable {
   ): Promise<ReadonlyMap<string, SignatureVerdict>>;
   /** Keys in the configured files, for people; throws as `verifySignatures` does. */
   countSigners(policy: SignaturePolicy): Promise<{ readonly ssh: number; readonly gpg: number }>;
-  /** Whether a commit is in what was fetched so far; the id may be abbreviated (at least 7 hexadecimal digits). */
-  hasCommit(revision: string, signal: AbortSignal): Promise<boolean>;
-  isAncestor(ancestor: string, descendant: string, signal: AbortSignal): Promise<boolean>;
-  /** Commits reachable from `to` and not from `from`, newest first, at most `limit`. */
-  listCommits(from: string | undefined, to: string, limit: number, signal: AbortSignal): Promise<readonly string[]>;
-  /** Merges two commits without a working tree: the resulting tree, or the files in conflict. */
-  mergeTree(base: string, head: string, signal: AbortSignal): Promise<MergeResult>;
 }
 
 export interface WantedRevision {
