@@ -8,10 +8,10 @@ COPY bin ./bin
 RUN npm run build && npm prune --omit=dev --ignore-scripts
 
 FROM node:22-bookworm-slim
-# git and ssh read repositories; redis-server is the embedded default when no redis.url is configured; virsh and xorriso
-# are for libvirt hosts, which are remote from here.
+# git and ssh read repositories; gnupg and openssh-client judge signed commits; redis-server is the embedded default when no
+# redis.url is configured; virsh and xorriso are for libvirt hosts, which are remote from here.
 RUN apt-get update \
- && apt-get install -y --no-install-recommends ca-certificates git libvirt-clients openssh-client redis-server xorriso \
+ && apt-get install -y --no-install-recommends ca-certificates git gnupg libvirt-clients openssh-client redis-server xorriso \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /app
 COPY --from=build /app/node_modules ./node_modules

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // Makes a fresh clone ready for `npm test`, `npm run demo` and `npm run bench`: installs npm packages, builds, and
 // installs a Redis server through the system's package manager where there is none. With `--libvirt` also what real
-// virtual machines need. Uses nothing but Node itself.
+// virtual machines need, with `--signing` what the tests of signed commits need. Uses nothing but Node itself.
 import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, readFileSync, statSync, readdirSync } from "node:fs";
 import { join } from "node:path";
@@ -99,6 +99,13 @@ function ensureRedis() {
   installPackages(["redis-server"], "install redis-server (or valkey-server) and run this again");
 }
 
+/** What signed commits are judged with, and signed with in their tests. */
+function ensureSigning() {
+  const programs = { gpg: "gnupg", "ssh-keygen": "openssh-client" };
+  const missing = Object.entries(programs).flatMap(([name, itsPackage]) => (isOnPath(name) ? [] : [itsPackage]));
+  if (missing.length > 0) installPackages(missing, `install ${missing.join(", ")} and run this again`);
+}
+
 /** Everything for real virtual machines on this one, and the guest that boots in them. */
 async function ensureLibvirt() {
   const missing = Object.entries(libvirtPackages).flatMap(([name, proof]) => (isThere(proof) ? [] : [name]));
@@ -137,4 +144,5 @@ checkGit();
 ensurePackages();
 ensureBuild();
 ensureRedis();
+if (process.argv.includes("--signing")) ensureSigning();
 if (process.argv.includes("--libvirt")) await ensureLibvirt();

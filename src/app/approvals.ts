@@ -1,8 +1,10 @@
 import { readApprovals } from "../plan/deletion-rules.ts";
 import type { GivenApproval } from "../plan/given-approval.ts";
 import { shortRevision } from "../report/format.ts";
+import type { Commit } from "../ports/git-source.ts";
 import type { Approval } from "../ports/state-store.ts";
 import type { Engine, Repository } from "./engine.ts";
+import { whoseWordsCount } from "./signature-gate.ts";
 
 /** Approval id -> who gave it. */
 export type Approvals = ReadonlyMap<string, GivenApproval>;
@@ -57,12 +59,19 @@ async function approvalsInCommits(
 ): Promise<Approvals> {
   const unsettled = await engine.store.listUnsettledCommits(repository.config.name);
   const commits = new Set([revision, ...unsettled.slice(-maxCommits)]);
-  const found = new Map<string, GivenApproval>();
+  const said: { readonly commit: Commit; readonly approvals: ReadonlySet<string> }[] = [];
   for (const id of commits) {
     const commit = await repository.git.readCommit(id, signal);
-    const place = `commit ${shortRevision(id)}`;
+    const approvals = readApprovals(commit.message);
+    if (approvals.size > 0) said.push({ commit, approvals });
+  }
+  const speakers = said.map(({ commit }) => commit.revision);
+  const count = await whoseWordsCount(engine, repository, speakers, signal);
+  const found = new Map<string, GivenApproval>();
+  for (const { commit, approvals } of said.filter((one) => count.has(one.commit.revision))) {
+    const place = `commit ${shortRevision(commit.revision)}`;
     const given = { by: commit.author, atMs: commit.committedAtMs, planId: undefined, place };
-    for (const approval of readApprovals(commit.message)) found.set(approval, given);
+    for (const approval of approvals) found.set(approval, given);
   }
   return found;
 }

@@ -197,6 +197,7 @@ async function openRepository(
     branch: settings.branch,
     path: settings.path,
     mirrorDir: join(dataDir, "git", `${settings.name}.git`),
+    signersDir: join(dataDir, "signers", settings.name),
     auth: toGitAuth(settings),
     caFile: settings.caFile,
     proxy: settings.proxy,

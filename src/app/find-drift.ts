@@ -4,6 +4,7 @@ import type { AppliedVirdomain } from "../plan/compare-applied.ts";
 import type { AppliedTarget } from "../ports/state-store.ts";
 import type { Engine } from "./engine.ts";
 import { fetchRevision } from "./load-revision.ts";
+import { lastTip } from "./observe-branch.ts";
 
 /** Where a repository stands, as far as drift is concerned. */
 export type Standing =
@@ -18,7 +19,7 @@ export async function readStanding({ store }: Pick<Engine, "store">, repository:
   const sync = branch.currentSync === undefined ? undefined : await store.readSync(branch.currentSync);
   if (sync === undefined) return { kind: "unsynced" };
   const { revision, id: syncId } = sync.record;
-  return sync.state.kind === "finished" && branch.observed === revision
+  return sync.state.kind === "finished" && lastTip(branch) === revision
     ? { kind: "settled", revision, syncId }
     : { kind: "moving", revision };
 }

@@ -30,7 +30,8 @@ export async function observeBranch(
   const arrived = known ? await git.listCommits(since, tip, maxArrived, signal) : pending;
   const commits = arrived.includes(tip) ? arrived : [tip, ...arrived];
   await engine.store.recordObserved(config.name, tip, commits.toReversed());
-  const rewritten = since !== undefined && !(await contains(repository, since, tip, signal));
+  const before = lastTip(branch);
+  const rewritten = before !== undefined && !(await contains(repository, before, tip, signal));
   engine.log.info(
     { repository: config.name, revision: tip, previous: since, commits: commits.length, rewritten },
     "new revision",
@@ -46,7 +47,8 @@ export async function observeBranch(
   };
 }
 
-async function isRewritten(
+/** The branch no longer contains what was synced. */
+export async function isRewritten(
   repository: Repository,
   branch: BranchRecord,
   tip: string,
@@ -96,4 +98,9 @@ async function findPending(
       "nothing is remembered of this branch, and commits wait for their final status",
     );
   return pending;
+}
+
+/** The commit that a new tip should contain: a tip that was refused never counted. */
+export function lastTip({ observed, refused, attempted }: BranchRecord): string | undefined {
+  return observed !== undefined && observed === refused ? attempted : observed;
 }

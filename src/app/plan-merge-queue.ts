@@ -3,6 +3,7 @@ import { approvalsByComment } from "./approvals.ts";
 import type { Engine, Repository } from "./engine.ts";
 import { loadRevision } from "./load-revision.ts";
 import { statusEntry } from "./messages.ts";
+import { comparedWith } from "./signature-notes.ts";
 import { affectedTargets, planMerge, planState } from "./plan-merge.ts";
 
 /** Heads of a merge queue that were planned, remembered by the watcher alone: planning one twice says the same again. */
@@ -39,7 +40,7 @@ async function planQueued(
 ): Promise<void> {
   const { name } = repository.config;
   await repository.git.ensureRevisions([{ revision: head, ref: `refs/heads/${branch}` }], signal);
-  const before = await loadRevision(engine, repository, base, signal);
+  const before = await loadRevision(engine, repository, await comparedWith(engine, repository, base, signal), signal);
   const merged = await loadRevision(engine, repository, head, signal);
   const affected = affectedTargets(before.desired, merged.desired);
   const preview = { merged, conflictFiles: [] };

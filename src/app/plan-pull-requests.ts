@@ -12,6 +12,7 @@ import type { Engine, Repository } from "./engine.ts";
 import { loadRevision } from "./load-revision.ts";
 import type { LoadedManifests } from "./manifests.ts";
 import { commentEntry, statusEntry } from "./messages.ts";
+import { comparedWith, signatureNotes } from "./signature-notes.ts";
 import { affectedTargets, type MergePreview, planMerge, planState, previewMerge } from "./plan-merge.ts";
 
 /** VMs of one plan that are compared with other pull requests; a plan of more names those it shares among them. */
@@ -46,7 +47,7 @@ export async function planPullRequests(
       );
     }
   }
-  await nameNewRivals(engine, repository, pulls, records);
+  await nameNewRivals(engine, repository, pulls, records, signal);
 }
 
 async function planPullRequest(
@@ -60,7 +61,7 @@ async function planPullRequest(
   const { name } = repository.config;
   const known = records.get(pull.number);
   await repository.git.ensureRevisions([{ revision: pull.head, ref: pull.headRef }], signal);
-  const before = await loadRevision(engine, repository, base, signal);
+  const before = await loadRevision(engine, repository, await comparedWith(engine, repository, base, signal), signal);
   const preview = await previewMerge(engine, repository, base, pull.head, signal);
   const affected =
     preview.merged === undefined ? new Set<string>() : affectedTargets(before.desired, preview.merged.desired);
@@ -90,7 +91,7 @@ async function planPullRequest(
       ? `Cannot be planned: conflicts with ${pull.baseBranch} in ${conflicts.join(", ")}`
       : describePlan(plan);
   const entries: OutboxEntry[] = [
-    await renderEntry(engine, repository, pull, record, plan),
+    await renderEntry(engine, repository, pull, record, plan, signal),
     statusEntry(place, pull.head, "final", planState(plan, conflicts), description, {
       url: pull.url,
       branch: pull.headBranch,
@@ -149,6 +150,7 @@ async function nameNewRivals(
   repository: Repository,
   pulls: readonly PullRequest[],
   records: ReadonlyMap<number, PullRequestRecord>,
+  signal: AbortSignal,
 ): Promise<void> {
   const { name } = repository.config;
   for (const pull of pulls) {
@@ -159,7 +161,7 @@ async function nameNewRivals(
     const text = record.planId === undefined ? undefined : await engine.store.readPlan(record.planId);
     if (text === undefined) continue;
     const next = { ...record, rivals };
-    const entry = await renderEntry(engine, repository, pull, next, JSON.parse(text) as Plan);
+    const entry = await renderEntry(engine, repository, pull, next, JSON.parse(text) as Plan, signal);
     await engine.store.recordPullRequest(name, next, [entry]);
     await engine.queue.addDelivery({ schemaVersion: 1, repository: name }, `rivals-${pull.number}-${rivals.join("-")}`);
   }
@@ -171,6 +173,7 @@ async function renderEntry(
   pull: PullRequest,
   record: PullRequestRecord,
   plan: Plan,
+  signal: AbortSignal,
 ): Promise<OutboxEntry> {
   const { name } = repository.config;
   const approvals = await approvalsByComment(engine, name);
@@ -186,6 +189,7 @@ async function renderEntry(
     pullRequest: { number: pull.number, fork: pull.fork, draft: pull.draft },
     returnsTo: record.returnsTo,
     rivals: record.rivals,
+    notes: await signatureNotes(engine, repository, { ...pull, base: record.base }, signal),
     approval: plan.deletions.approved ? approvals.get(plan.deletions.approvalId) : undefined,
     lapsedApproval: await findLapsed(engine, name, pull, plan),
     nowMs: engine.clock.now(),

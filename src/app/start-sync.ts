@@ -15,13 +15,14 @@ import type { LoadedManifests } from "./manifests.ts";
 import { statusEntry, supersededEntries } from "./messages.ts";
 import { planWithHistory } from "./plan-with-history.ts";
 import { readClusters } from "./read-clusters.ts";
+import type { AcceptedRevision } from "./signature-gate.ts";
 
 /** A cluster slower than this begins held and is planned by its own pass, so that it does not delay the others. */
 const patienceMs = 5_000;
 
 /** A revision that is to be synced, as the watcher found it. */
 export interface SyncRequest {
-  readonly revision: string;
+  readonly revision: AcceptedRevision;
   readonly branch: BranchRecord;
   /** The branch no longer contains the revision synced before. */
   readonly rewritten: boolean;

@@ -11,6 +11,8 @@ import { logDeployments } from "./log-deployments.ts";
 import { createQueuePlanner } from "./plan-merge-queue.ts";
 import { planPullRequests } from "./plan-pull-requests.ts";
 import { breathMs, leaseMs, untilNextPoll } from "./poll-pace.ts";
+import { stayBehind, type Wanted } from "./refused-tip.ts";
+import { passOrHold } from "./signature-gate.ts";
 import { startSync } from "./start-sync.ts";
 
 /** How long a new revision waits for the old one's operations before clusters still in motion are left to their own pass. */
@@ -142,15 +144,16 @@ async function poll(engine: Engine, name: string, wanted: boolean, signal: Abort
     return;
   }
   const wish = await engine.store.takeSyncRequest(name);
+  let refused: string | undefined;
   if (wish !== undefined || remote !== branch.observed || !(await isUnderControl(engine, branch, remote)))
-    await takeRevision(engine, repository, { branch, wish, fetched }, signal);
+    refused = await takeRevision(engine, repository, { branch, wish, fetched }, signal);
   else await sweep(engine, branch);
   await engine.queue.addDelivery({ schemaVersion: 1, repository: name }, `sweep-${engine.clock.now()}`);
   await engine.store.recordCondition(name, {
     atMs: engine.clock.now(),
-    ok: true,
+    ok: refused === undefined,
     code: undefined,
-    message: "watching",
+    message: refused ?? "watching",
   });
 }
 
@@ -176,6 +179,7 @@ async function isSyncing(engine: Engine, branch: BranchRecord, tip: string): Pro
   return current?.state.kind === "running" && current.record.revision === tip;
 }
 
+/** Brings the clusters to the branch's tip. Answers why not, where the tip is refused. */
 async function takeRevision(
   engine: Engine,
   repository: Repository,
@@ -185,25 +189,32 @@ async function takeRevision(
     fetched,
   }: { readonly branch: BranchRecord; readonly wish: SyncWish | undefined; readonly fetched: string | undefined },
   signal: AbortSignal,
-): Promise<void> {
+): Promise<string | undefined> {
   const { name } = repository.config;
   const tip = fetched ?? (await repository.git.fetchBranch(signal));
-  if (tip === undefined) return;
+  if (tip === undefined) return undefined;
   const { rewritten, forgotten } = await observeBranch(engine, repository, branch, tip, signal);
   if (forgotten) await engine.clock.sleep(forgottenMs, signal);
+  const gate = await passOrHold(engine, repository, tip, branch, signal);
+  const wanted: Wanted | undefined =
+    gate.kind === "accepted"
+      ? { revision: gate.revision, rewritten }
+      : await stayBehind(engine, repository, { branch, wish: wish !== undefined, tip, why: gate.why }, signal);
   const drifted = wish === "everything" ? undefined : wish;
-  if (wish !== undefined && (await isSyncing(engine, branch, tip))) {
+  if (wanted === undefined) await sweep(engine, branch);
+  else if (wish !== undefined && (await isSyncing(engine, branch, wanted.revision))) {
     // What is under way need not look at these targets: they wait for a later poll.
     if (drifted !== undefined) await engine.store.requestSync(name, [...drifted], { quiet: true });
-    return sweep(engine, branch);
+    await sweep(engine, branch);
+  } else {
+    const predecessors = await supersede(engine, branch, wanted.revision);
+    await quiesce(engine, predecessors, signal);
+    const everything = wish === "everything" || branch.currentSync === undefined;
+    // `synced` may have moved since; what is replaced is the sync that was looked at and superseded above.
+    const current = { ...(await engine.store.readBranch(name)), currentSync: branch.currentSync };
+    await startSync(engine, repository, { ...wanted, branch: current, everything, drifted, predecessors }, signal);
   }
-  const predecessors = await supersede(engine, branch, tip);
-  await quiesce(engine, predecessors, signal);
-  const everything = wish === "everything" || branch.currentSync === undefined;
-  // `synced` may have moved since; what is replaced is the sync that was looked at and superseded above.
-  const current = { ...(await engine.store.readBranch(name)), currentSync: branch.currentSync };
-  const request = { revision: tip, branch: current, rewritten, everything, drifted, predecessors };
-  await startSync(engine, repository, request, signal);
+  return gate.kind === "accepted" ? undefined : `${tip.slice(0, 12)}: ${gate.why}`;
 }
 
 /** Newest wins: the running sync begins nothing more. Answers the syncs whose last operations may still be under way. */

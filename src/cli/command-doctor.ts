@@ -8,7 +8,7 @@ import type { Config } from "../config/config.ts";
 import { messageOf } from "../lib/errors.ts";
 import { describeConfig } from "./command-config.ts";
 import { type ExitCode, exitCodes } from "./exit-codes.ts";
-import { print, printJson } from "./output.ts";
+import { count, print, printJson } from "./output.ts";
 import { type GlobalOptions, readSettingsAloud } from "./settings.ts";
 import { readVersion } from "./version.ts";
 
@@ -95,7 +95,8 @@ async function checkEngine(config: Config): Promise<Finding[]> {
   try {
     await using engine = await composeEngine({ config, log, version: readVersion() });
     await engine.store.ping();
-    const repositories = config.repositories.flatMap(({ name }) => [
+    const repositories = config.repositories.flatMap(({ name, signatures }) => [
+      ...(signatures === undefined ? [] : [check(`signed commits of ${name}`, () => checkSigners(engine, name))]),
       check(`repository ${name}`, () => checkRemote(engine, name)),
       check(`forge of ${name}`, () => checkForge(engine, name)),
     ]);
@@ -112,6 +113,17 @@ async function checkRemote(engine: Engine, name: string): Promise<string> {
   return tip === undefined
     ? `reached; branch ${config.branch} has no commit yet`
     : `${config.branch} is at ${tip.slice(0, 12)}`;
+}
+
+async function checkSigners(engine: Engine, name: string): Promise<string> {
+  const { git, config } = await engine.repository(name);
+  const { allowedSigners, gpgKeys } = config.signatures ?? {};
+  if (config.signatures === undefined) return "not required";
+  const { ssh, gpg } = await git.countSigners(config.signatures);
+  return [
+    ...(allowedSigners === undefined ? [] : [`${count(ssh, "SSH key")} in ${allowedSigners}`]),
+    ...(gpgKeys === undefined ? [] : [`${count(gpg, "GPG key")} in ${gpgKeys}`]),
+  ].join(", ");
 }
 
 async function checkForge(engine: Engine, name: string): Promise<string> {

@@ -86,8 +86,8 @@ async function follow(
     await engine.clock.sleep(lookMs);
   }
   progress.clear();
-  complain(
-    `error: ${name} is not synced after ${Math.round(options.timeoutMs / 1000)} s; is \`kraken-gitops run\` (or watch and work) running?`,
-  );
+  const { condition } = await lookUpRepository(engine, name);
+  const why = condition?.ok === false ? condition.message : "is `kraken-gitops run` (or watch and work) running?";
+  complain(`error: ${name} is not synced after ${Math.round(options.timeoutMs / 1000)} s; ${why}`);
   return exitCodes.changes;
 }

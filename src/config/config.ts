@@ -1,5 +1,6 @@
 import type { Cluster } from "../fleet/cluster.ts";
 import type { DriftRules } from "../sync/drift-pace.ts";
+import type { SignaturePolicy } from "../sync/signature-verdict.ts";
 import type { SyncWindow } from "../sync/windows.ts";
 
 /** The effective configuration: defaults filled in, paths absolute, secrets still references. See config/config.schema.json for what people write. */
@@ -66,6 +67,8 @@ export interface RepositoryConfig {
   readonly clusters: readonly string[];
   /** When syncs may begin something; always without any. */
   readonly windows?: readonly SyncWindow[];
+  /** Whose signature a revision must bear to be synced; undefined: anybody's or none. */
+  readonly signatures?: SignaturePolicy;
 }
 
 export interface GithubAppConfig {

@@ -48,6 +48,7 @@ export interface RawRepository {
   readonly forge?: RawForge;
   readonly clusters?: readonly string[];
   readonly windows?: readonly RawWindow[];
+  readonly signatures?: { readonly require?: boolean; readonly allowedSigners?: string; readonly gpgKeys?: string };
 }
 
 export interface RawWindow {

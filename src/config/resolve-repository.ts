@@ -3,6 +3,7 @@ import type { ConfigPath } from "./config-problem.ts";
 import type { RawForge, RawRepository } from "./raw.ts";
 import { isLoopback, type ResolveContext } from "./resolve-context.ts";
 import { secretInFile } from "./secrets.ts";
+import { resolveSignatures } from "./resolve-signatures.ts";
 import { resolveWindows } from "./resolve-windows.ts";
 
 const defaultPoll = "15s";
@@ -28,6 +29,7 @@ export function resolveRepository(raw: RawRepository, at: ConfigPath, context: R
     webhookSecret: context.secret(raw.forge ?? {}, "webhookSecret", [...at, "forge"], false),
     clusters: raw.clusters ?? [],
     ...resolveWindows(raw.windows, [...at, "windows"], context),
+    ...resolveSignatures(raw.signatures, [...at, "signatures"], context),
   };
 }
 

@@ -16,6 +16,7 @@ export const errorCatalogue = {
   "git-branch-missing": "terminal",
   "git-revision-missing": "transient",
   "git-failed": "transient",
+  "signatures-unavailable": "transient",
   "forge-unreachable": "transient",
   "forge-auth-failed": "terminal",
   "forge-rate-limited": "wait",

@@ -1,3 +1,5 @@
+import type { SignaturePolicy, SignatureVerdict } from "../sync/signature-verdict.ts";
+
 /** Reading one remote repository without a working tree. Every call may throw WatcherError with a `git-*` code. */
 export interface GitSource extends AsyncDisposable {
   /** The cheap check of a poll: one remote round trip. `undefined`: the repository or branch is empty or gone. */
@@ -31,6 +33,17 @@ export interface GitSource extends AsyncDisposable {
   listCommits(from: string | undefined, to: string, limit: number, signal: AbortSignal): Promise<readonly string[]>;
   /** Merges two commits without a working tree: the resulting tree, or the files in conflict. */
   mergeTree(base: string, head: string, signal: AbortSignal): Promise<MergeResult>;
+  /**
+   * Judges the signatures of commits by the configured keys and nothing else on this machine; every revision has a verdict.
+   * Key files are read at each call. Throws `signatures-unavailable` when nothing can be said: then nothing is allowed.
+   */
+  verifySignatures(
+    revisions: readonly string[],
+    policy: SignaturePolicy,
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<string, SignatureVerdict>>;
+  /** Keys in the configured files, for people; throws as `verifySignatures` does. */
+  countSigners(policy: SignaturePolicy): Promise<{ readonly ssh: number; readonly gpg: number }>;
 }
 
 export interface WantedRevision {

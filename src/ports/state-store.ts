@@ -28,6 +28,17 @@ export interface StateStore extends WebhookRecords, VirdomainSightings, AsyncDis
   recordObserved(repository: string, tip: string, arrived: readonly string[]): Promise<void>;
   /** Commits that reached the branch and have no final status yet, oldest first. */
   listUnsettledCommits(repository: string): Promise<readonly string[]>;
+  /**
+   * Atomic. Remembers that this tip (`entry.revision`) is not to be synced, and gives every commit that still awaits its
+   * final status the one of `finals`. Answers how many there were; with none, nothing goes to history and outbox. Does
+   * nothing once another tip was observed or another sync is current: whoever asks slept through its lease.
+   */
+  refuseTip(
+    repository: string,
+    entry: HistoryEntry,
+    finals: ReadonlyMap<string, OutboxEntry>,
+    current: { readonly syncId: string | undefined },
+  ): Promise<number>;
 
   /**
    * Atomic. Stores a sync with its first passes and makes it the branch's current one; entries go to the outbox. Its
@@ -197,6 +208,8 @@ export interface BranchRecord {
   /** Last revision that reached `synced`, and last attempted. */
   readonly synced: string | undefined;
   readonly attempted: string | undefined;
+  /** The tip that was refused last, for its signature. */
+  readonly refused?: string | undefined;
 }
 
 export interface BeginOperation {

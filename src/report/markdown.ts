@@ -29,6 +29,8 @@ export interface PlanCommentInput extends ApprovalWords {
   readonly returnsTo?: ReturnsTo | undefined;
   /** Other open pull requests that would change one of these VMs, by number. */
   readonly rivals?: readonly number[] | undefined;
+  /** What else a reader must know first, in Markdown. */
+  readonly notes?: readonly string[] | undefined;
   readonly nowMs: number;
   readonly version: string;
   /** Files in conflict with the base: nothing can be planned. */
@@ -137,7 +139,8 @@ function renderCautions(input: PlanCommentInput): readonly string[] {
     cautions.push("Planned git against git: no cluster was asked, so drift and conflicts are not known.");
   }
   if (pullRequest.draft) cautions.push("This pull request is a draft.");
-  return [...cautions.map((text) => `_${text}_`), ...renderRivals(input.rivals ?? [])];
+  const notes = (input.notes ?? []).map((text) => `⚠️ ${text}`);
+  return [...cautions.map((text) => `_${text}_`), ...notes, ...renderRivals(input.rivals ?? [])];
 }
 
 const maxRivals = 10;

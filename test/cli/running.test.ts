@@ -5,6 +5,7 @@ import { promisify } from "node:util";
 import { afterEach, describe, expect, it } from "vitest";
 import { startProgram } from "../support/built-program.ts";
 import { CliLab } from "../support/cli-lab.ts";
+import { sshSigner } from "../support/signing.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { manifest, type WorldOptions } from "../support/world.ts";
 
@@ -176,18 +177,30 @@ async function takenConfig(l: CliLab, url: string): Promise<string> {
 describe("looking at a set-up", () => {
   it("checks, shows and examines a good one", async () => {
     const l = await open();
+    const { publicKey } = await sshSigner(l.folder, "ada@example.com");
+    await writeFile(join(l.folder, "allowed_signers"), publicKey);
+    const allowedSigners = join(l.folder, "allowed_signers");
+    await l.configure(["lab"], {}, { signatures: { allowedSigners: "./allowed_signers" } });
     expect(await l.run("config", "check")).toMatchObject({
       code: 0,
       stdout: `${l.configFile} is valid: 1 repository, 1 cluster.\n`,
     });
     const shown = await l.run("config", "show", "--json");
     expect(JSON.parse(shown.stdout)).toMatchObject({
+      repositories: [{ name: "fleet", signatures: { allowedSigners } }],
       clusters: [{ name: "lab", hypercore: { password: `(file ${join(l.folder, "cluster-password")})` } }],
     });
     expect(shown.stdout).not.toContain("bot-token");
     const doctor = await l.run("doctor", "--json");
     expect(doctor.code).toBe(0);
-    const { findings } = JSON.parse(doctor.stdout) as { findings: { subject: string; ok: boolean }[] };
+    const { findings } = JSON.parse(doctor.stdout) as {
+      findings: { subject: string; ok: boolean; message: string }[];
+    };
+    expect(findings).toContainEqual({
+      subject: "signed commits of fleet",
+      ok: true,
+      message: `1 SSH key in ${allowedSigners}`,
+    });
     expect(findings.map(({ subject }) => subject)).toEqual(
       expect.arrayContaining(["node", "git", "configuration", "dataDir", "repository fleet", "cluster lab"]),
     );
@@ -198,10 +211,17 @@ describe("looking at a set-up", () => {
     const l = await open();
     await writeFile(join(l.folder, "cluster-password"), "planted-wrong-password");
     await writeFile(join(l.folder, "forge-token"), "planted-wrong-token");
-    await l.configure(["lab"], { assets: { mirrors: [{ prefix: "https://x.example/", to: "file:///nowhere/" }] } });
+    const assets = { mirrors: [{ prefix: "https://x.example/", to: "file:///nowhere/" }] };
+    await l.configure(["lab"], { assets }, { signatures: { allowedSigners: "nowhere" } });
     const { code, stdout, stderr } = await l.run("doctor");
     expect(code).toBe(1);
-    for (const subject of ["mirror https://x.example/", "repository fleet", "forge of fleet", "cluster lab"])
+    for (const subject of [
+      "mirror https://x.example/",
+      "signed commits of fleet",
+      "repository fleet",
+      "forge of fleet",
+      "cluster lab",
+    ])
       expect(stdout).toMatch(new RegExp(`^FAIL +${subject}: .{20,}`, "m"));
     expect(stdout).toMatch(/^ok +redis \(private\)/m);
     expect(stdout + stderr).not.toMatch(/planted|internal error|ENOENT/);

@@ -173,6 +173,36 @@ export function stateStoreContract(open: () => Promise<StateStore>): void {
     });
   });
 
+  describe("a refused tip", () => {
+    check("settles the commits that await a status, each once, and moves nothing else", async (store, repository) => {
+      await store.recordObserved(repository, "r3", ["r1", "r2", "r3"]);
+      const record = await running(store, repository, { revision: "r1", commits: ["r1"] });
+      const history = { ...historyOf(record, failure), revision: "r3", commits: ["r3", "r2"] };
+      const finals = new Map(
+        ["r3", "r2", "gone"].map((commit) => [
+          commit,
+          { ...statusEntry(repository, `status/${commit}/sync`, "final") },
+        ]),
+      );
+      const current = { syncId: record.id };
+      expect(await store.refuseTip(repository, history, finals, { syncId: undefined })).toBe(0);
+      expect(await store.refuseTip(repository, { ...history, revision: "r2" }, finals, current)).toBe(0);
+      expect(await store.refuseTip(repository, history, finals, current)).toBe(2);
+      expect(await store.refuseTip(repository, history, finals, current)).toBe(0);
+      expect(await store.listUnsettledCommits(repository)).toEqual(["r1"]);
+      const outbox = await store.listOutbox(repository, 9);
+      expect(outbox.map(({ key }) => key)).toEqual(["status/r3/sync", "status/r2/sync"]);
+      expect(await store.listHistory(repository, 9)).toMatchObject([{ revision: "r3", verdict: failure }]);
+      expect(await store.readBranch(repository)).toMatchObject({
+        observed: "r3",
+        refused: "r3",
+        currentSync: record.id,
+        attempted: "r1",
+      });
+      expect((await store.readSync(record.id))?.state.kind).toBe("running");
+    });
+  });
+
   describe("syncs", () => {
     check("a new sync runs and is the branch's current one", async (store, repository) => {
       const record = await running(store, repository);

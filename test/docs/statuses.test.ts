@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import { describeRefused, describeRefusedBelow } from "../../src/report/signature-text.ts";
 import {
   describeApproval,
   describeDriftOver,
@@ -42,6 +43,9 @@ const texts: readonly string[] = [
   describePlan(aPlan({ conflicts: [conflict] })),
   describeProgress(3, 9),
   describeHeld(["store-7 (...)"]),
+  describeHeld(["signatures cannot be checked now, see kraken-gitops status"]),
+  describeRefused({ kind: "refused", reason: "unsigned", by: undefined, key: undefined }),
+  describeRefusedBelow("1a2b3c4d5e6f"),
   describeSuperseded("1a2b3c4d5e6f"),
   describeSuperseded("1a2b3c4d5e6f", "success"),
   describeSynced({ operations: 9, clusters: 3, durationMs: 192_000 }),

@@ -31,11 +31,11 @@ export class CliLab implements AsyncDisposable {
   }
 
   /** Writes the configuration file with these clusters of the world. */
-  async configure(clusters: readonly string[], more: object = {}): Promise<void> {
-    await writeFile(this.configFile, stringify({ ...this.#settings(clusters), ...more }));
+  async configure(clusters: readonly string[], more: object = {}, ofRepository: object = {}): Promise<void> {
+    await writeFile(this.configFile, stringify({ ...this.#settings(clusters, ofRepository), ...more }));
   }
 
-  #settings(clusters: readonly string[]): object {
+  #settings(clusters: readonly string[], ofRepository: object): object {
     const { forgeUrl } = this.world;
     return {
       dataDir: "./var",
@@ -47,6 +47,7 @@ export class CliLab implements AsyncDisposable {
           poll: "1s",
           forge: { type: "github", apiUrl: `${forgeUrl}/api/v3`, tokenFile: "forge-token" },
           clusters,
+          ...ofRepository,
         },
       ],
       clusters: clusters.map((name) => ({

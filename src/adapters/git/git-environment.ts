@@ -53,6 +53,15 @@ export function networkEnvironment(options: EnvironmentOptions): Environment {
   });
 }
 
+/** The environment of commands that judge signatures: by these keys and these programs, whatever else the machine has. */
+export function signatureEnvironment(
+  options: EnvironmentOptions,
+  keys: { readonly gnupgHome: string; readonly allowedSigners: string },
+): Environment {
+  const settings = [...localSettings(options.gitDir), ...signatureSettings(keys.allowedSigners)];
+  return environment(options, settings, { GIT_ALLOW_PROTOCOL: "", GNUPGHOME: keys.gnupgHome });
+}
+
 function environment({ gitDir, inherited }: EnvironmentOptions, settings: Settings, special: Environment): Environment {
   const passed = inheritedNames.split(" ").flatMap((name) => {
     const value = inherited[name];
@@ -88,6 +97,17 @@ function localSettings(gitDir: string): Settings {
     ["gc.reflogExpireUnreachable", "180.days"],
     ["gc.auto", "0"], // packing has its own moment: maintenance.ts
     ["maintenance.auto", "false"],
+  ];
+}
+
+function signatureSettings(allowedSigners: string): Settings {
+  return [
+    ["gpg.program", "gpg"],
+    ["gpg.openpgp.program", "gpg"],
+    ["gpg.ssh.program", "ssh-keygen"],
+    ["gpg.x509.program", "/dev/null"], // nothing that could be run: such signatures are refused before
+    ["gpg.ssh.allowedSignersFile", allowedSigners],
+    ["gpg.minTrustLevel", "undefined"], // being in the keys file is the trust
   ];
 }
 

@@ -4,7 +4,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { WatcherError } from "../../lib/errors.ts";
 import { GitExit, runGit } from "./git-command.ts";
 import { runGitGroup } from "./git-process-group.ts";
-import { credentialVariables, type GitAuth, localEnvironment, networkEnvironment } from "./git-environment.ts";
+import {
+  credentialVariables,
+  type GitAuth,
+  localEnvironment,
+  networkEnvironment,
+  signatureEnvironment,
+} from "./git-environment.ts";
 import { gitError, isDamage, isLockClash, lockFileOf } from "./git-errors.ts";
 import { type GitRemote, maskUrls } from "./git-remote.ts";
 import { ensureMirror, rebuildMirror, removeStaleLock } from "./mirror.ts";
@@ -93,6 +99,30 @@ export class MirrorCommands {
         return { yes: true, output: await this.#run(args, limited) };
       } catch (error) {
         if (error instanceof GitExit && isAnswer(error)) return { yes: false, output: error.stdout };
+        throw error;
+      }
+    });
+  }
+
+  /** What git's own check of one commit's signature says by these keys; both streams together, as the programs wrote them. */
+  async verifyCommit(
+    revision: string,
+    keys: { readonly gnupgHome: string; readonly allowedSigners: string },
+    signal: AbortSignal,
+  ): Promise<{ ok: boolean; said: string }> {
+    const limited = AbortSignal.any([signal, AbortSignal.timeout(this.#options.timeoutMs)]);
+    const env = signatureEnvironment({ ...this.#options, gitDir: this.#options.mirrorDir }, keys);
+    const heard: Buffer[] = [];
+    const onStderr = (text: string): void => void heard.push(Buffer.from(text, "latin1"));
+    const said = (): string => Buffer.concat(heard).toString("utf8");
+    return await this.#explained(`check the signature of ${revision.slice(0, 10)}`, [], async () => {
+      try {
+        const args = ["verify-commit", "--raw", revision];
+        await runGitGroup({ cwd: this.cwd, args, env, signal: limited, onStderr });
+        return { ok: true, said: said() };
+      } catch (error) {
+        // Code 1 is an answer; one that comes of a program that is missing is told by its text.
+        if (error instanceof GitExit && error.exitCode === 1) return { ok: false, said: said() };
         throw error;
       }
     });

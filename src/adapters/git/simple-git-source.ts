@@ -2,6 +2,7 @@ import { access, constants } from "node:fs/promises";
 import { isAbsolute } from "node:path";
 import { WatcherError } from "../../lib/errors.ts";
 import type { Commit, GitSource, MergeResult, TreeEntry, WantedRevision } from "../../ports/git-source.ts";
+import type { SignaturePolicy, SignatureVerdict } from "../../sync/signature-verdict.ts";
 import { CatFile } from "./cat-file.ts";
 import { GitExit } from "./git-command.ts";
 import type { GitAuth } from "./git-environment.ts";
@@ -9,6 +10,8 @@ import { assertRefName, parseRemote } from "./git-remote.ts";
 import { tidyMirror } from "./maintenance.ts";
 import { MirrorCommands, MirrorDamaged } from "./mirror-commands.ts";
 import { assertId, MirrorReader, short } from "./mirror-reader.ts";
+import { prepareSignerKeys } from "./signer-keys.ts";
+import { type VerifyParts, verifySignatures } from "./verify-signatures.ts";
 
 export interface GitSourceOptions {
   /** http(s)://, ssh://, git://, file://, `user@host:path` or an absolute folder; without a password. */
@@ -19,6 +22,8 @@ export interface GitSourceOptions {
   /** Absolute folder of the bare mirror; made when it is not there. Several processes may share it. */
   readonly mirrorDir: string;
   readonly auth?: GitAuth | undefined;
+  /** Private folder for the keys that signatures are judged by; beside the mirror unless given. */
+  readonly signersDir?: string | undefined;
   /** PEM file with the certificate authorities that HTTPS servers are checked against. */
   readonly caFile?: string | undefined;
   /** `http://host:port`, also `socks5h://`; without it the HTTPS_PROXY family of environment variables holds. */
@@ -63,16 +68,16 @@ export async function openGitSource(options: GitSourceOptions): Promise<GitSourc
   await commands.ensureMirror(starting);
   const batchCommand = atLeast(version, 2, 36);
   const catFile = new CatFile({ cwd: commands.cwd, env: commands.env, batchCommand, timeoutMs: 60_000 });
-  return new SimpleGitSource({ branch: options.branch, folder: folderOf(options.path), version, commands, catFile });
+  const signersDir = options.signersDir ?? `${options.mirrorDir}-signers`;
+  const folder = folderOf(options.path);
+  return new SimpleGitSource({ branch: options.branch, folder, version, commands, catFile, signersDir });
 }
 
-interface Parts {
+interface Parts extends VerifyParts {
   readonly branch: string;
   /** "" or `manifests/`. */
   readonly folder: string;
   readonly version: string;
-  readonly commands: MirrorCommands;
-  readonly catFile: CatFile;
 }
 
 class SimpleGitSource implements GitSource {
@@ -81,6 +86,7 @@ class SimpleGitSource implements GitSource {
   readonly #version: string;
   readonly #commands: MirrorCommands;
   readonly #catFile: CatFile;
+  readonly #parts: VerifyParts;
   readonly #closing = new AbortController();
   #changes = 0;
   #tidying: Promise<void> | undefined;
@@ -91,6 +97,7 @@ class SimpleGitSource implements GitSource {
     this.#version = parts.version;
     this.#commands = parts.commands;
     this.#catFile = parts.catFile;
+    this.#parts = parts;
   }
 
   async remoteTip(signal: AbortSignal): Promise<string | undefined> {
@@ -149,6 +156,18 @@ class SimpleGitSource implements GitSource {
 
   findCommit(revision: string, signal: AbortSignal): Promise<string | undefined> {
     return this.#reader.findCommit(revision, signal);
+  }
+
+  verifySignatures(
+    revisions: readonly string[],
+    policy: SignaturePolicy,
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<string, SignatureVerdict>> {
+    return verifySignatures(this.#parts, revisions, policy, signal);
+  }
+
+  async countSigners(policy: SignaturePolicy): Promise<{ readonly ssh: number; readonly gpg: number }> {
+    return (await prepareSignerKeys(policy, this.#parts.signersDir, this.#commands.env)).counts;
   }
 
   async isAncestor(ancestor: string, descendant: string, signal: AbortSignal): Promise<boolean> {

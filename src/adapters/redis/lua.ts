@@ -93,6 +93,24 @@ for i = 2, #ARGV do
 end
 return 1`);
 
+/**
+ * KEYS branch, unsettled, history; ARGV prefix, tip, history, history limit, (commit, entry) pairs, sync or "". Only commits that still
+ * awaited their final status get it, so a repeat tells nothing.
+ */
+export const refuseTip = script(`${appendOutbox}
+if redis.call('HGET', KEYS[1], 'observed') ~= ARGV[2] then return 0 end
+if (redis.call('HGET', KEYS[1], 'currentSync') or '') ~= ARGV[6] then return 0 end
+redis.call('HSET', KEYS[1], 'refused', ARGV[2])
+local told = {}
+for _, pair in ipairs(cjson.decode(ARGV[5])) do
+  if redis.call('ZREM', KEYS[2], pair[1]) == 1 then table.insert(told, pair[2]) end
+end
+if #told == 0 then return 0 end
+append(ARGV[1], told)
+redis.call('LPUSH', KEYS[3], ARGV[3])
+redis.call('LTRIM', KEYS[3], 0, ARGV[4] - 1)
+return #told`);
+
 /** KEYS branch, sync, passes, rounds, applied; ARGV prefix, id, revision, record, state, {passes, targets, moving, entries}. */
 export const createSync = script(`${appendOutbox}
 if redis.call('EXISTS', KEYS[2]) == 1 then return 1 end

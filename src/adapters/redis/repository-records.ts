@@ -8,8 +8,8 @@ import type {
   StateStore,
   StoredOutboxEntry,
 } from "../../ports/state-store.ts";
-import { appendEntries, observe, removeEntries, writeAndTell } from "./lua.ts";
-import { type StoreClient, fromJson, mapFromJson, retentionMs, scriptEntries } from "./store-client.ts";
+import { appendEntries, observe, refuseTip, removeEntries, writeAndTell } from "./lua.ts";
+import { type StoreClient, fromJson, historyLimit, mapFromJson, retentionMs, scriptEntries } from "./store-client.ts";
 
 /** A pull request nobody touches for so long is planned anew. */
 const pullRequestRetentionMs = 3 * retentionMs;
@@ -19,6 +19,7 @@ type RecordsPart = Pick<
   | "readBranch"
   | "recordObserved"
   | "listUnsettledCommits"
+  | "refuseTip"
   | "readApplied"
   | "listHistory"
   | "findSyncedTree"
@@ -40,15 +41,22 @@ export function repositoryRecords({ keys, run, ask }: StoreClient): RecordsPart 
   }
   return {
     async readBranch(repository) {
-      const fields = ["observed", "currentSync", "synced", "attempted"] as const;
+      const fields = ["observed", "currentSync", "synced", "attempted", "refused"] as const;
       const values = await ask((redis) => redis.hmget(keys.branch(repository), ...fields));
-      const [observed, currentSync, synced, attempted] = values.map((value) => value ?? undefined);
-      return { observed, currentSync, synced, attempted };
+      const [observed, currentSync, synced, attempted, refused] = values.map((value) => value ?? undefined);
+      return { observed, currentSync, synced, attempted, refused };
     },
     async recordObserved(repository, tip, arrived) {
       await run(observe, [keys.branch(repository), keys.unsettled(repository)], [tip, ...arrived]);
     },
     listUnsettledCommits: (repository) => ask((redis) => redis.zrange(keys.unsettled(repository), "0", "-1")),
+    async refuseTip(repository, entry, finals, current) {
+      const names = [keys.branch(repository), keys.unsettled(repository), keys.history(repository)];
+      const pairs = [...finals].map(([commit, final]) => [commit, scriptEntries([final])[0]]);
+      const args = [keys.prefix, entry.revision, JSON.stringify(entry), historyLimit, JSON.stringify(pairs)];
+      args.push(current.syncId ?? "");
+      return Number(await run(refuseTip, names, args));
+    },
 
     async readApplied(repository) {
       return mapFromJson(await ask((redis) => redis.hgetall(keys.applied(repository)))) as ReadonlyMap<

@@ -27,6 +27,9 @@ export function storeClient(redis: Redis, keys: Keys, address: string): StoreCli
 /** Finished syncs, plans and what belongs to them are kept this long. */
 export const retentionMs = 30 * 24 * 60 * 60 * 1000;
 
+/** Entries of a repository's history. */
+export const historyLimit = 500;
+
 /** Outbox entries in the form the scripts take them: everything text, so that Lua never re-encodes a number. */
 export function scriptEntries(
   entries: readonly OutboxEntry[],

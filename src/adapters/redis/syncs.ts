@@ -8,9 +8,8 @@ import {
 } from "../../ports/state-store.ts";
 import type { ClusterPass, ClusterResult, OperationOutcome, SyncRecord, SyncState } from "../../sync/sync-record.ts";
 import { createSync, finishSync, recordOutcomes, recordResult, replacePass, supersedeSync } from "./lua.ts";
-import { type StoreClient, fromJson, mapFromJson, retentionMs, scriptEntries } from "./store-client.ts";
+import { type StoreClient, fromJson, historyLimit, mapFromJson, retentionMs, scriptEntries } from "./store-client.ts";
 
-const historyLimit = 500;
 const treeLimit = 1_000;
 /** How long the last word of an operation whose process died is shown. */
 const progressMs = 600_000;

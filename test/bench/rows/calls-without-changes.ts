@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { composeEngine } from "../../../src/app/compose.ts";
+import type { AcceptedRevision } from "../../../src/app/signature-gate.ts";
 import { startSync } from "../../../src/app/start-sync.ts";
 import { temporaryFolder, TestRepository } from "../../support/git-repository.ts";
 import { silentLog } from "../../support/world.ts";
@@ -45,7 +46,13 @@ async function measure(applications: number): Promise<Measurement> {
   await watched.git.fetchBranch(signal);
   await clearCalls(url);
   const branch = { observed: revision, currentSync: undefined, synced: undefined, attempted: undefined };
-  const request = { revision, branch, rewritten: false, everything: true, predecessors: [] };
+  const request = {
+    revision: revision as AcceptedRevision,
+    branch,
+    rewritten: false,
+    everything: true,
+    predecessors: [],
+  };
   const id = await startSync(engine, watched, request, signal);
   const state = (await engine.store.readSync(id))?.state;
   if (state?.kind !== "finished" || state.verdict.operations !== 0) throw new Error(JSON.stringify(state));

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { composeEngine, type OpenEngine } from "../../../src/app/compose.ts";
 import { loadRevision } from "../../../src/app/load-revision.ts";
+import type { AcceptedRevision } from "../../../src/app/signature-gate.ts";
 import { startSync } from "../../../src/app/start-sync.ts";
 import type { DesiredState } from "../../../src/fleet/desired-state.ts";
 import { temporaryFolder, TestRepository } from "../../support/git-repository.ts";
@@ -79,7 +80,13 @@ async function measureChanges(
   const plan = async (index: number): Promise<void> => {
     const revision = commits[index] ?? "";
     const branch = { ...(await engine.store.readBranch("fleet")), observed: revision, synced: first };
-    const request = { revision, branch, rewritten: false, everything: false, predecessors: [] };
+    const request = {
+      revision: revision as AcceptedRevision,
+      branch,
+      rewritten: false,
+      everything: false,
+      predecessors: [],
+    };
     const id = await startSync(engine, repository, request, signal);
     const pass = await engine.store.readPass(id, cluster);
     if (pass?.operations.length !== 1) throw new Error(`planned ${pass?.operations.length} operations in place of one`);

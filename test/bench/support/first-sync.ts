@@ -1,6 +1,7 @@
 import { advanceSync } from "../../../src/app/advance-sync.ts";
 import type { Engine } from "../../../src/app/engine.ts";
 import { runOperationJob } from "../../../src/app/run-operation.ts";
+import type { AcceptedRevision } from "../../../src/app/signature-gate.ts";
 import { startSync } from "../../../src/app/start-sync.ts";
 import { Handles } from "../../../src/lib/handles.ts";
 import { waitFor } from "../../support/wait-for.ts";
@@ -26,7 +27,13 @@ export async function firstSync(
   );
   handles.use(await working);
   const branch = { observed: revision, currentSync: undefined, synced: undefined, attempted: undefined };
-  const request = { revision, branch, rewritten: false, everything: true, predecessors: [] };
+  const request = {
+    revision: revision as AcceptedRevision,
+    branch,
+    rewritten: false,
+    everything: true,
+    predecessors: [],
+  };
   begin();
   const began = performance.now();
   const id = await startSync(engine, repository, request, signal);
