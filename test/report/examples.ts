@@ -49,6 +49,27 @@ export const examples: readonly Example[] = [
     plan: aPlan({ operations: resizeEverywhere(), held: [heldCluster("store-142")] }),
   },
   {
+    name: "rollout",
+    title: "A rollout in stages",
+    about: "Where a Deployment has a rollout, the comment says who is changed when.",
+    plan: aPlan({
+      operations: resizeEverywhere().filter(({ cluster }) => cluster < "store-110"),
+      rollouts: [
+        {
+          deployments: ["shops"],
+          pauseMs: 600_000,
+          stopOnFailure: true,
+          stages: [
+            { canary: true, clusters: ["store-101"] },
+            { canary: false, clusters: ["store-102", "store-103", "store-104"] },
+            { canary: false, clusters: ["store-105", "store-106", "store-107"] },
+            { canary: false, clusters: ["store-108", "store-109"] },
+          ],
+        },
+      ],
+    }),
+  },
+  {
     name: "deletions-over-budget",
     title: "Deletions over the budget",
     about: "What loses data comes first, with VM, cluster and size, and the comment says how to approve exactly that.",
