@@ -1,6 +1,6 @@
 import { describeRollout, describeWaiting } from "../report/rollout-text.ts";
 import type { Hold } from "../sync/pauses.ts";
-import { rolloutProgress, type RolloutFacts, type StageGate, stageGate } from "../sync/rollout.ts";
+import { failedIn, isOver, type RolloutFacts, rolloutProgress, type StageGate, stageGate } from "../sync/rollout.ts";
 import type { ClusterPass, ClusterResult, SyncRecord, SyncRollout } from "../sync/sync-record.ts";
 import type { JobAnswer } from "../ports/job-queue.ts";
 import type { Engine } from "./engine.ts";
@@ -36,20 +36,26 @@ export async function askGate(
   return stageGate(rollout, pass.cluster, facts, engine.clock.now());
 }
 
-/** Results count from the one reading of them: what a cluster was before it ended is of no interest. */
+/**
+ * Passes are read as far as the first stage that is not over: what comes after it waits. Results count from the one
+ * reading of them: what a cluster was before it ended is of no interest.
+ */
 async function readFacts(
   engine: GateEngine,
   record: SyncRecord,
   { stages }: SyncRollout,
   results: ReadonlyMap<string, ClusterResult>,
 ): Promise<RolloutFacts> {
-  const unfinished = stages.flatMap(({ clusters }) => clusters.filter((cluster) => !results.has(cluster)));
   const passes = new Map<string, ClusterPass>();
-  for (const cluster of unfinished) {
-    const pass = await engine.store.readPass(record.id, cluster);
-    if (pass !== undefined) passes.set(cluster, pass);
+  const facts = { results, passes, lossesDecided: record.deletions.allowed };
+  for (const stage of stages) {
+    for (const cluster of stage.clusters.filter((one) => !results.has(one))) {
+      const pass = await engine.store.readPass(record.id, cluster);
+      if (pass !== undefined) passes.set(cluster, pass);
+    }
+    if (!isOver(stage, facts)) break;
   }
-  return { results, passes, lossesDecided: record.deletions.allowed };
+  return facts;
 }
 
 /** A pass before its turn: looked at again when the stage before has ended (whoever ends it says so), or after the pause. */
@@ -112,7 +118,10 @@ export async function leaveUnbegun(
   return done;
 }
 
-/** Wakes what may wait for a cluster in its rollout. A lost wake-up is made good by the watcher's sweep. */
+/**
+ * Wakes what may begin, or never will, now that a cluster ended or is away: the stage whose turn it is, or all after a
+ * failure. A lost wake-up is made good by the watcher's sweep.
+ */
 export async function wakeRollout(
   engine: GateEngine,
   record: SyncRecord,
@@ -122,10 +131,12 @@ export async function wakeRollout(
   const rollout = rolloutOf(record, cluster);
   if (rollout === undefined) return;
   const results = await engine.store.readClusterResults(record.id);
-  for (const { clusters } of rollout.stages)
-    for (const other of clusters)
-      if (other !== cluster && !results.has(other))
-        await engine.queue.addAdvance({ schemaVersion: 1, syncId: record.id, cluster: other }, `${cluster}-${wake}`);
+  const facts = await readFacts(engine, record, rollout, results);
+  const turn = rollout.stages.find((stage) => !isOver(stage, facts));
+  const stopped = rollout.stopOnFailure && failedIn(rollout, facts) !== undefined;
+  const concerned = stopped ? rollout.stages.flatMap(({ clusters }) => clusters) : (turn?.clusters ?? []);
+  for (const other of concerned.filter((one) => one !== cluster && !results.has(one)))
+    await engine.queue.addAdvance({ schemaVersion: 1, syncId: record.id, cluster: other }, `${cluster}-${wake}`);
 }
 
 /** How far the rollouts of a sync are, as a sentence about the first that has not ended; undefined without one. */

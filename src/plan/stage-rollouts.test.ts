@@ -63,7 +63,7 @@ describe("the stages of a rollout", () => {
     ]);
   });
 
-  const name = fc.constantFrom("a", "b", "c", "d", "e", "f", "g", "h", "i", "j");
+  const name = fc.constantFrom<string[]>("a", "b", "c", "d", "e", "f", "g", "h", "i", "j");
   const track = fc.record({
     canaries: fc.uniqueArray(name, { maxLength: 3 }),
     batch: fc.option(fc.integer({ min: 1, max: 4 }), { nil: undefined }),

@@ -62,7 +62,8 @@ function endedBadly({ failures, conflicts, blocked, refused }: ClusterResult, lo
   return failures.length + conflicts.length + blocked.length > 0 || (lossesDecided && refused.length > 0);
 }
 
-function isOver({ canary, clusters }: RolloutStage, { results, passes }: RolloutFacts): boolean {
+/** Whether nobody waits for this stage any more: every cluster has its result or may be passed over. */
+export function isOver({ canary, clusters }: RolloutStage, { results, passes }: RolloutFacts): boolean {
   return clusters.every((cluster) => {
     if (results.has(cluster)) return true;
     const pass = passes.get(cluster);

@@ -5,9 +5,11 @@ import {
   describeHeld,
   describePlan,
   describeProgress,
+  describeStopped,
   describeSuperseded,
   describeSynced,
 } from "../../src/report/status-text.ts";
+import { describeRollout } from "../../src/report/rollout-text.ts";
 import { aChange, aPlan, aProblem, anOperation } from "../support/build-plan.ts";
 import { inlineCode, readPage, section, tableRows } from "./pages.ts";
 
@@ -39,6 +41,10 @@ const texts: readonly string[] = [
   ),
   describePlan(aPlan({ conflicts: [conflict] })),
   describeProgress(3, 9),
+  describeRollout(
+    { stage: 2, stages: 4, done: 3, clusters: 10, nextAtMs: Date.UTC(2026, 10, 28, 14, 30) },
+    Date.UTC(2026, 10, 28, 14, 21),
+  ),
   describeHeld(["store-7 (...)"]),
   describeSuperseded("1a2b3c4d5e6f"),
   describeSuperseded("1a2b3c4d5e6f", "success"),
@@ -49,6 +55,7 @@ const texts: readonly string[] = [
   describeSynced({ operations: 0, clusters: 0, durationMs: 0 }),
   describeFailed({ failed: 1, operations: 9, first }),
   describeFailed({ failed: 0, operations: 0, problems: 1, problem: "manifests/web.yaml:4:9: ...", conflicts: 1 }),
+  describeStopped({ cluster: "store-3", reason: "web-02: ...", notStarted: 7, clusters: 10 }),
   describeApproval({
     losing: Array.from({ length: 12 }, String),
     budget: 3,
