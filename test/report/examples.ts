@@ -359,6 +359,32 @@ export const deployLogs: readonly {
       ],
     },
   },
+  {
+    name: "rollout-stopped",
+    title: "After the merge: the rollout stopped at its canary",
+    about: "Clusters that were not started are as they were, and the next commit takes them up.",
+    input: {
+      ...log,
+      verdict: {
+        state: "error",
+        description: "Failed: store-101 (web-02: out of memory); rollout stopped, 3 of 4 clusters not started",
+        finishedAtMs: log.startedAtMs + 45_000,
+      },
+      clusters: [
+        { cluster: "store-101", state: "failed", done: 0, total: 1, detail: "web-02: out of memory" },
+        ...["store-102", "store-103", "store-104"].map((cluster) => ({
+          cluster,
+          state: "not-started" as const,
+          done: 0,
+          total: 0,
+          detail: "the rollout stopped at store-101",
+        })),
+      ],
+      operations: [
+        { kind: "update", cluster: "store-101", virdomain: "web-02", outcome: "failed", message: "out of memory" },
+      ],
+    },
+  },
 ];
 function thereAndBack(): Plan["operations"] {
   const disks = [
