@@ -9,9 +9,10 @@ import type { Engine } from "./engine.ts";
 import { finishSyncIfDone } from "./finish-sync.ts";
 import { readHoldRules, recheckAtMs } from "./holds.ts";
 import { fetchRevision } from "./load-revision.ts";
-import { statusEntry } from "./messages.ts";
 import { planWithHistory } from "./plan-with-history.ts";
 import { readClusters } from "./read-clusters.ts";
+import { askGate, describeRollouts, leaveUnbegun, waitForStage, wakeRollout } from "./rollout-gate.ts";
+import { tell } from "./tell.ts";
 
 const done: JobAnswer = { kind: "done" };
 
@@ -29,11 +30,14 @@ export async function advanceSync(engine: Engine, job: AdvanceJob, signal: Abort
     await finishSyncIfDone(engine, record);
     return done;
   }
+  const gate = await askGate(engine, record, pass, results);
+  if (gate.kind === "stopped") return leaveUnbegun(engine, record, pass, gate.because);
   if (await predecessorUnderWay(engine, record, job.cluster)) return { kind: "again", inMs: 200 };
   const rules = await readHoldRules(engine, record.repository, job.cluster);
   const nowMs = engine.clock.now();
   const troubled = pass.held !== undefined && !isWilful(pass.held);
   const onCluster = holdOnCluster(rules, { repository: record.repository, cluster: job.cluster }, nowMs);
+  if (gate.kind === "waiting") return waitForStage(engine, record, pass, gate, onCluster);
   if (onCluster !== undefined && (pass.round === 0 || troubled)) return waitOut(engine, record, pass, onCluster);
   const outcomes = await engine.store.readOutcomes(record.id, job.cluster);
   const holdOf = (operation: Operation) => holdOnOperation(rules, record.repository, operation, nowMs);
@@ -66,6 +70,7 @@ async function waitOut(engine: Engine, record: SyncRecord, pass: ClusterPass, ho
     const held = { code: hold.code, reason: hold.reason, sinceMs: pass.held?.sinceMs ?? nowMs, attempts: 0 };
     await engine.store.replacePass(record.id, { ...pass, held }, pass.round);
     engine.log.info({ repository: record.repository, cluster: pass.cluster, reason: hold.reason }, "sync held");
+    await wakeRollout(engine, record, pass.cluster, `held-${nowMs}`);
   }
   await tell(engine, record, describeHeld([hold.reason]));
   const atMs = recheckAtMs(hold, nowMs);
@@ -120,11 +125,7 @@ async function planAgain(
       ? failCluster(engine, record, pass, outcomes, trouble)
       : hold(engine, record, pass, trouble);
   const step = nextRound(pass, outcomes, fresh, record.deletions, engine.clock.now());
-  if (step.kind === "finished") {
-    await engine.store.recordClusterResult(record.id, step.result);
-    await finishSyncIfDone(engine, record);
-    return done;
-  }
+  if (step.kind === "finished") return endCluster(engine, record, step.result);
   await engine.store.replacePass(record.id, step.pass, pass.round);
   return { kind: "again", inMs: 0 };
 }
@@ -194,9 +195,16 @@ async function failCluster(
     message: trouble.reason,
     fault: "platform" as const,
   };
-  const result: ClusterResult = { ...step.result, failures: [...step.result.failures, failure] };
+  return endCluster(engine, record, { ...step.result, failures: [...step.result.failures, failure] });
+}
+
+/** The end of this cluster's part. Clusters that wait for it in a rollout go on at once. */
+async function endCluster(engine: Engine, record: SyncRecord, result: ClusterResult): Promise<JobAnswer> {
   await engine.store.recordClusterResult(record.id, result);
-  await finishSyncIfDone(engine, record);
+  if (await finishSyncIfDone(engine, record)) return done;
+  await wakeRollout(engine, record, result.cluster, "ended");
+  const progress = await describeRollouts(engine, record);
+  if (progress !== undefined) await tell(engine, record, progress);
   return done;
 }
 
@@ -211,6 +219,7 @@ async function hold(
   const sinceMs = pass.held?.sinceMs ?? engine.clock.now();
   const held = { code: trouble.code, reason: trouble.reason, sinceMs, attempts };
   await engine.store.replacePass(record.id, { ...pass, held }, pass.round);
+  if (attempts === 1) await wakeRollout(engine, record, pass.cluster, `held-${sinceMs}`);
   await tell(engine, record, describeHeld([`${pass.cluster} (${trouble.reason})`]));
   return { kind: "again", inMs: Math.min(60_000, 1_000 * 2 ** Math.min(attempts, 6)) * (0.5 + engine.random() / 2) };
 }
@@ -221,6 +230,8 @@ const progressMs = 5_000;
 /** Tells how far the whole sync is. The lease is not given back: it spaces the tellings out over all processes. */
 async function tellProgress(engine: Engine, record: SyncRecord): Promise<void> {
   if ((await engine.store.acquireLease(`progress/${record.id}`, progressMs)) === undefined) return;
+  const rollouts = await describeRollouts(engine, record);
+  if (rollouts !== undefined) return tell(engine, record, rollouts);
   const results = await engine.store.readClusterResults(record.id);
   const counts = await Promise.all(
     record.clusters.map((cluster) => countOperations(engine, record, cluster, results.get(cluster))),
@@ -247,15 +258,4 @@ async function countOperations(
   ]);
   const before = pass?.completed.length ?? 0;
   return { done: before + outcomes.size, total: before + (pass?.operations.length ?? 0) };
-}
-
-/** A commit that has its verdict hears nothing of what follows. */
-async function tell(engine: Engine, record: SyncRecord, description: string): Promise<void> {
-  if (!record.commits.includes(record.revision)) return;
-  const place = { repository: record.repository, prefix: engine.config().statusPrefix, context: "sync" as const };
-  await engine.store.appendOutbox([statusEntry(place, record.revision, "progress", "pending", description)]);
-  await engine.queue.addDelivery(
-    { schemaVersion: 1, repository: record.repository },
-    `${record.id}-${engine.clock.now()}`,
-  );
 }

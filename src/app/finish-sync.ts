@@ -66,6 +66,7 @@ function appliedTargets(
 
 function hasTrouble(result: ClusterResult, application: string): boolean {
   return (
+    result.notStarted !== undefined ||
     result.refused.length > 0 ||
     [...result.failures, ...result.conflicts, ...result.blocked].some((trouble) => trouble.application === application)
   );
@@ -104,6 +105,7 @@ function toHistory(
       message: `waits for ${by}`,
     })),
   ]);
+  const notStarted = results.filter((result) => result.notStarted !== undefined).map(({ cluster }) => cluster);
   return {
     syncId: record.id,
     repository: record.repository,
@@ -119,5 +121,6 @@ function toHistory(
     ...(record.approval === undefined ? {} : { approval: record.approval }),
     applications: [...new Set(Object.keys(record.targets).map((key) => key.slice(key.indexOf("/") + 1)))].sort(),
     operations,
+    ...(notStarted.length === 0 ? {} : { notStarted }),
   };
 }

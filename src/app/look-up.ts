@@ -1,3 +1,4 @@
+import { isRolloutHold } from "../sync/rollout.ts";
 import type { ClusterPass, ClusterResult, SyncRecord, SyncState } from "../sync/sync-record.ts";
 import type { BranchRecord, HistoryEntry, OperationProgress, RepositoryCondition } from "../ports/state-store.ts";
 import type { WebhookCounts } from "../ports/webhook-records.ts";
@@ -18,7 +19,7 @@ export interface RepositoryStatus {
 
 export interface ClusterStatus {
   readonly cluster: string;
-  readonly state: "waiting" | "syncing" | "held" | "synced" | "failed";
+  readonly state: "waiting" | "syncing" | "held" | "synced" | "failed" | "not-started";
   readonly done: number;
   readonly total: number;
   readonly detail: string;
@@ -58,11 +59,16 @@ export async function lookUpClusters({ store }: Pick<Engine, "store">, record: S
 }
 
 function fromResult(result: ClusterResult): ClusterStatus {
+  const { cluster, notStarted } = result;
+  if (notStarted !== undefined) {
+    const detail = `the rollout stopped at ${notStarted.because}`;
+    return { cluster, state: "not-started", done: 0, total: 0, detail };
+  }
   const trouble = result.failures[0] ?? result.conflicts[0];
   const total = result.completed.length + result.failures.length + result.blocked.length;
   const detail = trouble === undefined ? "" : `${trouble.virdomain}: ${trouble.message}`;
   return {
-    cluster: result.cluster,
+    cluster,
     state: trouble === undefined ? "synced" : "failed",
     done: result.completed.length,
     total,
@@ -74,6 +80,7 @@ function fromPass(cluster: string, pass: ClusterPass | undefined, outcomes: numb
   if (pass === undefined) return { cluster, state: "waiting", done: 0, total: 0, detail: "" };
   const done = pass.completed.length + outcomes;
   const total = pass.completed.length + pass.operations.length;
+  if (isRolloutHold(pass.held)) return { cluster, state: "waiting", done, total, detail: pass.held?.reason ?? "" };
   if (pass.held !== undefined) return { cluster, state: "held", done, total, detail: pass.held.reason };
   return { cluster, state: "syncing", done, total, detail: "" };
 }

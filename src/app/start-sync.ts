@@ -4,12 +4,14 @@ import type { Plan } from "../plan/plan.ts";
 import { describeHeld, describeProgress } from "../report/status-text.ts";
 import { isPermitted } from "../sync/cluster-pass.ts";
 import { type Hold, isWilful } from "../sync/pauses.ts";
+import { isRolloutHold } from "../sync/rollout.ts";
 import type { ClusterPass, SyncRecord } from "../sync/sync-record.ts";
 import { type AppliedTarget, type BranchRecord, inMotion } from "../ports/state-store.ts";
 import { type Approvals, listApprovals } from "./approvals.ts";
 import type { Engine, Repository } from "./engine.ts";
 import { finishSyncIfDone } from "./finish-sync.ts";
 import { readHolds } from "./holds.ts";
+import { describeFirst, firstWait, stagedRollouts } from "./first-stage.ts";
 import { loadRevision } from "./load-revision.ts";
 import type { LoadedManifests } from "./manifests.ts";
 import { statusEntry, supersededEntries } from "./messages.ts";
@@ -58,13 +60,14 @@ export async function startSync(
   const record = {
     ...(await toRecord(engine, repository, request, loaded, plan, scope, applied, signal)),
     ...(approval === undefined ? {} : { approval }),
+    ...(await stagedRollouts(engine, request.branch.currentSync, plan)),
   };
   const holds = await readHolds(engine, name, record.clusters);
   const passes = record.clusters.map((cluster) =>
     firstPass(cluster, plan, record, holds.get(cluster), engine.clock.now()),
   );
   const place = { repository: name, prefix: engine.config().statusPrefix, context: "sync" as const };
-  const first = statusEntry(place, record.revision, "first", "pending", pendingText(passes));
+  const first = statusEntry(place, record.revision, "first", "pending", pendingText(record, passes));
   const awaited = record.commits.includes(record.revision) ? [first] : [];
   const entries = [...supersededEntries(place, record.commits, record.revision), ...awaited];
   if (!(await engine.store.createSync(record, passes, entries, { syncId: request.branch.currentSync })))
@@ -252,8 +255,8 @@ function problemsOf(
 }
 
 /**
- * Clusters that could not be read begin held, and so do those that people or the clock hold: they are planned anew when
- * that is over. The others begin with the operations the deletion rules let through.
+ * Clusters that could not be read begin held, and so do those that people, the clock or a rollout hold: they are planned
+ * anew when that is over. The others begin with the operations the deletion rules let through.
  */
 function firstPass(
   cluster: string,
@@ -262,7 +265,8 @@ function firstPass(
   hold: Hold | undefined,
   nowMs: number,
 ): ClusterPass {
-  const held = hold ?? plan.held.find((candidate) => candidate.cluster === cluster);
+  const held =
+    hold ?? firstWait(record, cluster, nowMs) ?? plan.held.find((candidate) => candidate.cluster === cluster);
   const empty = { cluster, operations: [], conflicts: [], failures: [], completed: [] };
   if (held !== undefined)
     return { ...empty, round: 0, held: { code: held.code, reason: held.reason, sinceMs: nowMs, attempts: 1 } };
@@ -277,11 +281,12 @@ function firstPass(
   };
 }
 
-function pendingText(passes: readonly ClusterPass[]): string {
+function pendingText(record: SyncRecord, passes: readonly ClusterPass[]): string {
   const operations = passes.reduce((sum, pass) => sum + pass.operations.length, 0);
   if (passes.length === 0) return "Checking manifests";
-  const held = passes.flatMap((pass) => heldText(pass) ?? []);
-  return held.length > 0 && operations === 0 ? describeHeld([...new Set(held)]) : describeProgress(0, operations);
+  const held = passes.flatMap((pass) => (isRolloutHold(pass.held) ? [] : (heldText(pass) ?? [])));
+  if (held.length > 0 && operations === 0) return describeHeld([...new Set(held)]);
+  return describeFirst(record, passes) ?? describeProgress(0, operations);
 }
 
 /** A wilful hold says itself what it is about. */

@@ -10,6 +10,7 @@ import { type Inventory, takeInventory } from "./document-inventory.ts";
 import { findNameClashes } from "./name-clashes.ts";
 import { type UnmatchedEntry, unmatchedEntries } from "./instances.ts";
 import { type TargetPlan, TargetResolver } from "./resolve-targets.ts";
+import { resolveRollouts } from "./resolve-rollouts.ts";
 import { renderTarget } from "./render-virdomain.ts";
 import type { TargetCache } from "./target-cache.ts";
 
@@ -38,7 +39,9 @@ export function buildDesiredState(input: DesiredStateInput): DesiredState {
     clusters: input.clusters,
     defaultClusters: input.defaultClusters,
   });
-  const builder = new Builder(input, inventory);
+  const rollouts = resolveRollouts(inventory, input.clusters);
+  const broken = new Set([...inventory.brokenApplications, ...rollouts.brokenApplications]);
+  const builder = new Builder(input, broken);
   for (const application of inventory.applications) builder.add(application, resolver);
   builder.refuseClashes();
   const problems = [
@@ -46,6 +49,7 @@ export function buildDesiredState(input: DesiredStateInput): DesiredState {
     ...crossCheck(input.files),
     ...inventory.problems,
     ...resolver.groupProblems(),
+    ...rollouts.problems,
     ...unmatchedProblems(inventory),
     ...builder.problems(),
   ];
@@ -57,6 +61,7 @@ export function buildDesiredState(input: DesiredStateInput): DesiredState {
     complete: input.files.every(({ readable }) => readable),
     undeployed: namesWith(inventory.applications, "undeploy"),
     drafts: namesWith(inventory.applications, "draft"),
+    rollouts: rollouts.rules,
   };
 }
 
@@ -76,9 +81,9 @@ class Builder {
   /** The same problem on many clusters is told once, with the clusters. */
   readonly #rendering = new Map<string, { readonly problem: Problem; readonly clusters: string[] }>();
 
-  constructor(input: DesiredStateInput, inventory: Inventory) {
+  constructor(input: DesiredStateInput, broken: Set<string>) {
     this.#input = input;
-    this.broken = new Set(inventory.brokenApplications);
+    this.broken = broken;
     this.#surroundings = new Map(
       input.clusters.map((cluster) => [
         cluster,

@@ -1,6 +1,7 @@
 import type { DiskType, GuestState, MachineType, NicType, Policy, Readiness } from "../manifest/document.ts";
 import type { Position, Problem } from "../manifest/problem.ts";
 import type { NetworkTarget } from "./cluster.ts";
+import type { RolloutRules } from "./resolve-rollouts.ts";
 
 /**
  * What makes a VM the same VM over time. It is written on the VM itself, so that it outlives our own memory.
@@ -112,4 +113,6 @@ export interface DesiredState {
   readonly undeployed: ReadonlySet<string>;
   /** Applications with `lifecycle: draft`: validated only. They have no targets, and VMs they may have stay as they are. */
   readonly drafts?: ReadonlySet<string>;
+  /** The pace of deployments that have one, by name. */
+  readonly rollouts?: ReadonlyMap<string, RolloutRules>;
 }

@@ -128,11 +128,16 @@ export interface Readiness {
   readonly timeoutMs: number;
 }
 
+/** The pace of a deployment over its clusters. */
 export interface Rollout {
+  /** Names of cluster groups, else of clusters: these go first. */
   readonly canary: readonly string[];
-  /** Clusters at a time: a count, or a percentage of all. */
+  /** Clusters at a time: a count, or a percentage of all of the deployment's. Undefined: all that are left. */
   readonly batch: { readonly count: number } | { readonly percent: number } | undefined;
+  /** From the end of a stage to the beginning of the next one. */
   readonly pauseMs: number;
+  /** Whether the first failure keeps clusters that have not begun from beginning. */
+  readonly stopOnFailure: boolean;
 }
 
 export interface DeletionBudget {

@@ -92,15 +92,26 @@ const readiness = objectSchema(
 
 const rollout = objectSchema(
   {
-    canary: listSchema(name("Name of a cluster."), "Clusters that go first."),
+    canary: {
+      type: ["string", "array", "null"],
+      minLength: 1,
+      items: name("Name of a cluster group or of a cluster."),
+      description: "Clusters that go first: a cluster group or a cluster, or a list of them.",
+      examples: ["canaries", ["store-101", "store-102"]],
+    },
     batch: {
       type: ["integer", "string"],
       minimum: 1,
       pattern: "^[1-9]\\d{0,4}%?$",
-      description: "Clusters at a time: a number, or a percentage.",
+      description:
+        "Clusters at a time: a number, or a percentage of the deployment's clusters. Left out: all that are left.",
       examples: ["10%"],
     },
-    pause: duration("Pause between batches. Left out: none.", "5m"),
+    pause: duration("From the end of a stage to the beginning of the next one. Left out: none.", "5m"),
+    stopOnFailure: {
+      type: "boolean",
+      description: "Whether clusters that have not begun stay as they are after the first failure. Left out: true.",
+    },
   },
   [],
   "The pace over the clusters.",

@@ -114,25 +114,26 @@ function parseReadiness(context: DocumentContext, path: Path, value: unknown): R
   };
 }
 
+/** Beyond this it is a mistake in the unit. */
+const longestPauseMs = 30 * 24 * 3_600_000;
+
 function parseRollout(context: DocumentContext, path: Path, value: unknown): Rollout | undefined {
   if (value === undefined || value === null) return undefined;
-  const rollout = asRecord(value);
-  reportWithoutEffect(context, path, "all clusters start at once");
+  const { canary, batch, pause, stopOnFailure } = asRecord(value);
+  const pauseMs = context.duration([...path, "pause"], pause) ?? 0;
+  if (pauseMs > longestPauseMs)
+    context.report({
+      code: "out-of-range",
+      path: [...path, "pause"],
+      message: "a rollout pauses 30 days at most",
+      hint: "for longer, pause the clusters that are to wait",
+    });
   return {
-    canary: names(rollout["canary"]),
-    batch: parseBatch(context, [...path, "batch"], rollout["batch"]),
-    pauseMs: context.duration([...path, "pause"], rollout["pause"]) ?? 0,
+    canary: names(typeof canary === "string" ? [canary] : canary),
+    batch: parseBatch(context, [...path, "batch"], batch),
+    pauseMs: Math.min(pauseMs, longestPauseMs),
+    stopOnFailure: flagOr(stopOnFailure, true),
   };
-}
-
-/** Keys of the format that this version reads and does not carry out yet: nobody may rely on them unawares. */
-function reportWithoutEffect(context: DocumentContext, path: Path, instead: string): void {
-  context.report({
-    code: "without-effect",
-    severity: "warning",
-    path,
-    message: `has no effect in this version: ${instead}`,
-  });
 }
 
 function parseBatch(context: DocumentContext, path: Path, value: unknown): Rollout["batch"] {

@@ -23,7 +23,6 @@ export const problemCodes = {
   "unknown-value": "The value is none of the allowed words.",
   "out-of-range": "The number is too small or too large.",
   "bad-format": "The text does not have the form it needs.",
-  "without-effect": "The key is read and has no effect in this version (a warning).",
   // Values
   "invalid-name": "The name is empty, too long, or holds characters names may not hold.",
   "invalid-quantity": "The size cannot be read, or its unit is ambiguous.",
@@ -50,6 +49,7 @@ export const problemCodes = {
   "deployment-broken": "A Deployment that cannot be read keeps its applications from being applied.",
   "no-cluster": "A cluster group, or the default, selects no configured cluster.",
   "selector-unmatched": "One selector of a cluster group matches no configured cluster.",
+  "canary-unmatched": "A canary of a rollout is none of the Deployment's clusters, and no group that holds one.",
   "not-deployed": "Nothing says where the application goes.",
   "deployed-twice": "Two Deployments put one application on one cluster.",
   "undefined-variable": "A template variable has no value.",

@@ -7,6 +7,7 @@ import { targetsOn } from "./cluster-index.ts";
 import { judgeDeletions } from "./deletion-rules.ts";
 import type { LiveState, PlatformTraits } from "./live-state.ts";
 import { type ClusterPlan, planCluster } from "./plan-cluster.ts";
+import { rolloutsOf } from "./rollout-work.ts";
 import { type CapacityFinding, type HeldCluster, type Operation, type Plan, planSchemaVersion } from "./plan.ts";
 
 /** Everything a plan rests on. `live` has an entry for each cluster that could be read; the others are in `held`. */
@@ -49,15 +50,19 @@ export function buildPlan(input: PlanInput): Plan {
   const operations = parts.flatMap((part) => part.operations);
   const ownedLive = parts.reduce((sum, part) => sum + part.owned, 0);
   const ownedBefore = Math.max(ownedLive, countVirdomains(input.base));
+  const facts = {
+    targets: parts.flatMap((part) => part.targets),
+    operations,
+    conflicts: parts.flatMap((part) => part.conflicts),
+    held: input.held,
+  };
+  const rollouts = rolloutsOf(input, facts);
   const content = {
     schemaVersion: planSchemaVersion as typeof planSchemaVersion,
     repository: input.desired.repository,
     revision: input.revision,
     baseRevision: input.baseRevision,
-    targets: parts.flatMap((part) => part.targets),
-    operations,
-    conflicts: parts.flatMap((part) => part.conflicts),
-    held: input.held,
+    ...facts,
     problems: input.desired.problems,
     deletions: judgeDeletions({
       operations: [...operations, ...foreseeHeld(input)],
@@ -68,6 +73,7 @@ export function buildPlan(input: PlanInput): Plan {
       approvals: input.approvals,
     }),
     capacity: findings,
+    ...(rollouts.length === 0 ? {} : { rollouts }),
     offline: input.offline,
   };
   return { ...content, id: contentHash(content, 12) };

@@ -2,6 +2,7 @@ import type { VirdomainIdentity } from "../fleet/desired-state.ts";
 import type { Problem } from "../manifest/problem.ts";
 import type { Demand } from "./cluster-capacity.ts";
 import type { ChangeKind, QuarantineNote } from "./live-state.ts";
+import type { RolloutPlan } from "./stage-rollouts.ts";
 
 export const planSchemaVersion = 1;
 
@@ -186,6 +187,8 @@ export interface Plan {
   readonly deletions: DeletionVerdict;
   /** What clusters may not have room for; empty as well where they were not asked. */
   readonly capacity: readonly CapacityFinding[];
+  /** In which order clusters are changed where deployments say so. Left out: all at once. */
+  readonly rollouts?: readonly RolloutPlan[];
   /** Planned without asking the clusters (git against git only). */
   readonly offline: boolean;
 }

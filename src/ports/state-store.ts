@@ -290,6 +290,8 @@ export interface HistoryEntry {
     /** Id of the snapshot it began with. */
     readonly snapshot?: string;
   }[];
+  /** Clusters that a failure in their rollout kept from beginning. Left out: none. */
+  readonly notStarted?: readonly string[];
 }
 
 export interface PullRequestRecord {

@@ -28,7 +28,7 @@ export interface DeployLogInput {
 
 export interface DeployedCluster {
   readonly cluster: string;
-  readonly state: "waiting" | "syncing" | "held" | "synced" | "failed";
+  readonly state: "waiting" | "syncing" | "held" | "synced" | "failed" | "not-started";
   readonly done: number;
   readonly total: number;
   readonly detail: string;
@@ -51,6 +51,7 @@ const states = {
   held: "⏸ held",
   synced: "✅ synced",
   failed: "❌ failed",
+  "not-started": "⏹ not started",
 } as const;
 
 /**

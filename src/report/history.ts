@@ -19,6 +19,7 @@ export interface HistoryLine {
     readonly outcome: string;
     readonly snapshot?: string;
   }[];
+  readonly notStarted?: readonly string[];
 }
 
 const maxSubject = 48;
@@ -47,7 +48,7 @@ function renderSyncs(entries: readonly HistoryLine[], nowMs: number): string {
       relativeTime(entry.finishedAtMs, nowMs),
       entry.verdict.state,
       formatDuration(entry.finishedAtMs - entry.startedAtMs),
-      describeOutcomes(entry.operations),
+      describeOutcomes(entry),
       joinNames(entry.applications, 3) || "-",
       entry.author,
       `${entry.subject.length > maxSubject ? `${entry.subject.slice(0, maxSubject - 1)}…` : entry.subject}${entry.returnsTo === undefined ? "" : ` (returns to ${shortRevision(entry.returnsTo)})`}`,
@@ -55,10 +56,14 @@ function renderSyncs(entries: readonly HistoryLine[], nowMs: number): string {
   );
 }
 
-/** `9`, `9 (1 failed)`. */
-function describeOutcomes(operations: HistoryLine["operations"]): string {
+/** `9`, `9 (1 failed)`, `9 (1 failed, 7 clusters not started)`. */
+function describeOutcomes({ operations, notStarted = [] }: HistoryLine): string {
   const failed = operations.filter(({ outcome }) => outcome === "failed").length;
-  return failed === 0 ? String(operations.length) : `${operations.length} (${plural(failed, "failed", "failed")})`;
+  const remarks = [
+    ...(failed === 0 ? [] : [plural(failed, "failed", "failed")]),
+    ...(notStarted.length === 0 ? [] : [`${plural(notStarted.length, "cluster")} not started`]),
+  ];
+  return remarks.length === 0 ? String(operations.length) : `${operations.length} (${remarks.join(", ")})`;
 }
 
 function renderApprovals(entries: readonly HistoryLine[], nowMs: number): readonly string[] {

@@ -10,6 +10,7 @@ import { describeExtent, renderMatrix } from "./matrix.ts";
 import { clusterList } from "./names.ts";
 import { type LinkToFile, renderProblems } from "./problems.ts";
 import { type ReturnsTo, renderRollback } from "./rollback.ts";
+import { describeStages } from "./rollout-text.ts";
 import { describeSnapshots } from "./snapshots.ts";
 import { countOperations, describeCounts, hasErrors } from "./summary.ts";
 
@@ -165,6 +166,7 @@ function renderMerging(input: PlanCommentInput): Section {
   const { plan } = input;
   const lines = [
     ...(plan.operations.length === 0 ? [] : [describeApply(plan)]),
+    ...describeStages(plan, code),
     ...describeSnapshots(plan),
     ...heldLines(plan),
     ...(hasErrors(plan) ? ["Applications with problems are left exactly as they are; the others are applied."] : []),
@@ -184,7 +186,8 @@ function describeApply(plan: Plan): string {
   const order = steps > 1 ? `, in ${steps} steps one after the other on each cluster` : "";
   const last = plan.operations.some(goes) ? ", deletions last" : "";
   const amount = plural(plan.operations.length, "operation");
-  return `${amount} for ${describeExtent(plan)} start${plan.operations.length === 1 ? "s" : ""} within one poll${order}${last}.`;
+  const stages = describeStages(plan, code).length > 0 ? ", in the stages below" : "";
+  return `${amount} for ${describeExtent(plan)} start${plan.operations.length === 1 ? "s" : ""} within one poll${stages}${order}${last}.`;
 }
 
 function heldLines(plan: Plan): readonly string[] {

@@ -6,6 +6,7 @@ import {
   describeFailed,
   describeHeld,
   describeProgress,
+  describeStopped,
   describeSuperseded,
   describeSynced,
 } from "./status-text.ts";
@@ -60,6 +61,18 @@ describe("status descriptions", () => {
     ],
   ])("read %j", (text, expected) => {
     expect(text).toBe(expected);
+  });
+});
+
+describe("describeStopped", () => {
+  it("fits a forge whatever the reason, and keeps how many clusters were not started", () => {
+    fc.assert(
+      fc.property(fc.string({ maxLength: 300 }), fc.string({ maxLength: 80 }), (reason, cluster) => {
+        const text = describeStopped({ cluster, reason, notStarted: 99, clusters: 100 });
+        expect(cutDescription(text)).toBe(text.trim());
+        expect(text).toMatch(/\); rollout stopped, 99 of 100 clusters not started$/);
+      }),
+    );
   });
 });
 

@@ -60,6 +60,24 @@ export function describeFailed(failed: FailedText): string {
   return `Failed: ${parts.join(", ")}${failed.failed > 0 ? "" : example}`;
 }
 
+/**
+ * `Failed: store-3 (web-02: out of memory); rollout stopped, 7 of 10 clusters not started`. What happened to the others is
+ * at the end and is never cut: the reason gives way.
+ */
+export function describeStopped(stopped: {
+  readonly cluster: string;
+  readonly reason: string;
+  readonly notStarted: number;
+  readonly clusters: number;
+}): string {
+  const { cluster, notStarted, clusters } = stopped;
+  const end = `; rollout stopped, ${notStarted} of ${plural(clusters, "cluster")} not started`;
+  const where = `Failed: ${clip(visible(cluster), 40)}`;
+  const room = 140 - where.length - end.length - " ()".length;
+  const reason = withoutCluster(stopped.reason, cluster).replace(`: cluster ${cluster}: `, ": ");
+  return `${where} (${clip(visible(reason), room)})${end}`;
+}
+
 /** Room is scarce and the cluster is named already. */
 function withoutCluster(message: string, cluster: string): string {
   const prefix = `cluster ${cluster}: `;

@@ -4,6 +4,7 @@ import type { Change, Operation, Plan } from "../plan/plan.ts";
 import { plural, visible } from "./format.ts";
 import { groupBy } from "./group.ts";
 import { keptFor } from "./quarantine.ts";
+import { describeStages } from "./rollout-text.ts";
 import { describeSnapshots } from "./snapshots.ts";
 import { countOperations, describeCounts, hasErrors, listNotices, noticeSubject, reboots } from "./summary.ts";
 import { displayWidth } from "./table.ts";
@@ -57,6 +58,7 @@ export function renderPlanText(plan: Plan, options: PlanTextOptions): string {
       (text) => paint("red", text),
     ),
     deletionSection(plan, paint),
+    describeStages(plan, visible).join("\n"),
     describeSnapshots(plan).join("\n"),
     paint("bold", lastLine(plan)),
   ];

@@ -1,6 +1,7 @@
 import type { GivenApproval } from "../plan/given-approval.ts";
 import type { Conflict, DeletionVerdict, Loss, Operation } from "../plan/plan.ts";
 import type { Problem } from "../manifest/problem.ts";
+import type { RolloutPlan } from "../plan/stage-rollouts.ts";
 
 /** Bringing the clusters to one revision of the tracked branch. Plain data without secrets, kept in the state store. */
 export interface SyncRecord {
@@ -44,8 +45,16 @@ export interface SyncRecord {
     readonly losing: readonly string[];
     readonly losses: readonly Loss[];
   };
+  /** In which order clusters begin where deployments say so. Left out: all at once. Clusters in none of them wait for nobody. */
+  readonly rollouts?: readonly SyncRollout[];
   /** Who approved these losses; undefined where nobody had to, or nobody did. */
   readonly approval?: GivenApproval;
+}
+
+/** A rollout of a sync. */
+export interface SyncRollout extends RolloutPlan {
+  /** The pause that a superseded sync had begun goes on until then: a newer commit does not cut it short. */
+  readonly notBeforeMs?: number;
 }
 
 /** Lives beside the record because it changes: set once from `running`, by whoever comes first. */
@@ -63,6 +72,8 @@ export interface SyncVerdict {
   readonly operations: number;
   readonly failed: number;
   readonly clusters: number;
+  /** Clusters that a failure in their rollout kept from beginning. Left out: none. */
+  readonly notStarted?: number;
 }
 
 /**
@@ -140,5 +151,7 @@ export interface ClusterResult {
   }[];
   /** VMs that would lose data without the deletion rules' word: left as they are. */
   readonly refused: readonly string[];
+  /** Nothing was begun here, and nothing counts as applied: the rollout stopped before, because of a failure on that cluster. */
+  readonly notStarted?: { readonly because: string };
   readonly atMs: number;
 }

@@ -110,4 +110,21 @@ describe("judgeSync", () => {
       description: expect.stringContaining("lab/web would lose data"),
     });
   });
+  it("says where a rollout stopped, and how many clusters it left alone", () => {
+    const unbegun = { ...result, completed: [], notStarted: { because: "canary" } };
+    const left = ["a", "b", "c"].map((cluster) => ({ ...unbegun, cluster }));
+    const canary = { ...result, cluster: "canary", failures: [failure] };
+    expect(judge({}, ...left, canary)).toMatchObject({
+      state: "error",
+      description: "Failed: canary (db: out of space); rollout stopped, 3 of 4 clusters not started",
+      notStarted: 3,
+      clusters: 1,
+    });
+    const bad = { ...canary, failures: [{ ...failure, fault: "change" as const }] };
+    expect(judge({}, ...left, bad).state).toBe("failure");
+    expect(judge({}, unbegun, { ...result, cluster: "canary", refused: ["web"] })).toMatchObject({
+      state: "failure",
+      description: "Failed: canary (web would lose data); rollout stopped, 1 of 2 clusters not started",
+    });
+  });
 });

@@ -1,6 +1,12 @@
 import { formatProblem } from "../manifest/problem.ts";
 import type { ClusterResult, SyncRecord, SyncVerdict } from "./sync-record.ts";
-import { cutDescription, describeApproval, describeFailed, describeSynced } from "../report/status-text.ts";
+import {
+  cutDescription,
+  describeApproval,
+  describeFailed,
+  describeStopped,
+  describeSynced,
+} from "../report/status-text.ts";
 
 /**
  * The one verdict of a sync from its clusters' results. `failure` when the change is bad or a person must act,
@@ -16,12 +22,22 @@ export function judgeSync(record: SyncRecord, results: readonly ClusterResult[],
   const refused = results.flatMap((result) => result.refused.map((virdomain) => `${result.cluster}/${virdomain}`));
   const clusters = results.filter((result) => result.completed.length > 0).length;
   const problems = record.problems.filter((problem) => problem.severity === "error");
-  const counts = { operations: completed, failed: failures.length, clusters };
+  const notStarted = results.filter((result) => result.notStarted !== undefined).length;
+  const counts = {
+    operations: completed,
+    failed: failures.length,
+    clusters,
+    ...(notStarted === 0 ? {} : { notStarted }),
+  };
   const operations = completed + failures.length + blocked;
-  if (failures.length + conflicts.length + problems.length + blocked > 0) {
+  if (failures.length + conflicts.length + problems.length + blocked + notStarted > 0) {
     const ours = problems.length + conflicts.length === 0 && failures.every((failure) => failure.fault === "platform");
     const first = failures[0] ?? conflicts[0];
     const [problem] = problems;
+    if (notStarted > 0) {
+      const description = describeStopped({ ...stoppedBy(results), notStarted, clusters: results.length });
+      return { ...counts, state: ours && failures.length > 0 ? "error" : "failure", description };
+    }
     const description = describeFailed({
       failed: failures.length,
       operations,
@@ -53,4 +69,14 @@ export function judgeSync(record: SyncRecord, results: readonly ClusterResult[],
       quarantined: countOf("quarantine"),
     }),
   };
+}
+
+/** The failure that stopped a rollout: the first one of the cluster that the others did not begin for. */
+function stoppedBy(results: readonly ClusterResult[]): { readonly cluster: string; readonly reason: string } {
+  const cluster = results.flatMap((result) => result.notStarted?.because ?? [])[0] ?? "";
+  const result = results.find((candidate) => candidate.cluster === cluster);
+  const trouble = result?.failures[0] ?? result?.conflicts[0];
+  if (trouble !== undefined) return { cluster, reason: `${trouble.virdomain}: ${trouble.message}` };
+  const [refused] = result?.refused ?? [];
+  return { cluster, reason: refused === undefined ? "failed" : `${refused} would lose data` };
 }

@@ -8,9 +8,11 @@ import {
   describeHeld,
   describePlan,
   describeProgress,
+  describeStopped,
   describeSuperseded,
   describeSynced,
 } from "../../src/report/status-text.ts";
+import { describeRollout } from "../../src/report/rollout-text.ts";
 import { aChange, aPlan, aProblem, anOperation } from "../support/build-plan.ts";
 import { inlineCode, readPage, section, tableRows } from "./pages.ts";
 
@@ -42,6 +44,10 @@ const texts: readonly string[] = [
   ),
   describePlan(aPlan({ conflicts: [conflict] })),
   describeProgress(3, 9),
+  describeRollout(
+    { stage: 2, stages: 4, done: 3, clusters: 10, nextAtMs: Date.UTC(2026, 10, 28, 14, 30) },
+    Date.UTC(2026, 10, 28, 14, 21),
+  ),
   describeHeld(["store-7 (...)"]),
   describeHeld(["signatures cannot be checked now, see kraken-gitops status"]),
   describeRefused({ kind: "refused", reason: "unsigned", by: undefined, key: undefined }),
@@ -57,6 +63,7 @@ const texts: readonly string[] = [
   describeFailed({ failed: 0, operations: 0, problems: 1, problem: "manifests/web.yaml:4:9: ...", conflicts: 1 }),
   describeGivenUp({ virdomain: "web-02", cluster: "store-7", paths: ["memory"], corrections: 5 }, 1),
   describeDriftOver,
+  describeStopped({ cluster: "store-3", reason: "web-02: ...", notStarted: 7, clusters: 10 }),
   describeApproval({
     losing: Array.from({ length: 12 }, String),
     budget: 3,

@@ -49,6 +49,27 @@ export const examples: readonly Example[] = [
     plan: aPlan({ operations: resizeEverywhere(), held: [heldCluster("store-142")] }),
   },
   {
+    name: "rollout",
+    title: "A rollout in stages",
+    about: "Where a Deployment has a rollout, the comment says who is changed when.",
+    plan: aPlan({
+      operations: resizeEverywhere().filter(({ cluster }) => cluster < "store-110"),
+      rollouts: [
+        {
+          deployments: ["shops"],
+          pauseMs: 600_000,
+          stopOnFailure: true,
+          stages: [
+            { canary: true, clusters: ["store-101"] },
+            { canary: false, clusters: ["store-102", "store-103", "store-104"] },
+            { canary: false, clusters: ["store-105", "store-106", "store-107"] },
+            { canary: false, clusters: ["store-108", "store-109"] },
+          ],
+        },
+      ],
+    }),
+  },
+  {
     name: "deletions-over-budget",
     title: "Deletions over the budget",
     about: "What loses data comes first, with VM, cluster and size, and the comment says how to approve exactly that.",
@@ -335,6 +356,32 @@ export const deployLogs: readonly {
         { kind: "update", cluster: "store-101", virdomain: "web-02", outcome: "done", snapshot: "5c1f" },
         { kind: "create", cluster: "store-102", virdomain: "web-01", outcome: "done" },
         { kind: "update", cluster: "store-102", virdomain: "web-02", outcome: "failed", message: "out of memory" },
+      ],
+    },
+  },
+  {
+    name: "rollout-stopped",
+    title: "After the merge: the rollout stopped at its canary",
+    about: "Clusters that were not started are as they were, and the next commit takes them up.",
+    input: {
+      ...log,
+      verdict: {
+        state: "error",
+        description: "Failed: store-101 (web-02: out of memory); rollout stopped, 3 of 4 clusters not started",
+        finishedAtMs: log.startedAtMs + 45_000,
+      },
+      clusters: [
+        { cluster: "store-101", state: "failed", done: 0, total: 1, detail: "web-02: out of memory" },
+        ...["store-102", "store-103", "store-104"].map((cluster) => ({
+          cluster,
+          state: "not-started" as const,
+          done: 0,
+          total: 0,
+          detail: "the rollout stopped at store-101",
+        })),
+      ],
+      operations: [
+        { kind: "update", cluster: "store-101", virdomain: "web-02", outcome: "failed", message: "out of memory" },
       ],
     },
   },
