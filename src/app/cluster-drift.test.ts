@@ -250,6 +250,16 @@ describe("a round", () => {
     expect(lab.asked).toEqual(["lab/shop"]);
   });
 
+  it("puts nothing right after a rollout that stopped, which the correction would begin again", async () => {
+    lab.notStarted = 3;
+    lab.change(web, { cpu: 7 });
+    await round();
+    expect(lab.asked).toEqual([]);
+    lab.notStarted = 0;
+    await round();
+    expect(lab.asked).toEqual(["lab/shop"]);
+  });
+
   it("is quiet on a cluster that does not answer or is being updated", async () => {
     lab.change(web, { cpu: 7 });
     lab.away = true;

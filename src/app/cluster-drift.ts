@@ -144,12 +144,13 @@ export class ClusterDrift {
       return;
     }
     const { cluster, traits } = this.#hypervisor;
-    const { revision, syncId } = standing;
+    const { revision, syncId, stopped } = standing;
     const applied = appliedOn(await readLastApplied(this.#engine, name, revision, signal), cluster);
     const comparison = compareWithApplied(applied, { owned, whole }, traits);
     for (const { id } of comparison.unsteady) this.#lookAgain(id, this.#engine.clock.now() + movingMs);
     this.#report(name, comparison.drifted);
     for (const key of comparison.steady) this.#told.delete(key);
+    if (stopped) return;
     const ensureReady = (): Promise<void> => this.#hypervisor.ensureReady(signal);
     const scene = { repository: name, cluster, revision, syncId, holds, applied, ensureReady };
     for (const { drift, atMs } of await correctDrift(this.#engine, scene, comparison))

@@ -12,16 +12,16 @@ export type Standing =
   | { readonly kind: "unsynced" }
   /** A sync is under way or about to begin: what changes now may be our own work. */
   | { readonly kind: "moving"; readonly revision: string }
-  | { readonly kind: "settled"; readonly revision: string; readonly syncId: string };
+  /** `stopped`: a failure ended its rollout, and no sync may begin what it kept back until a person or a commit says so. */
+  | { readonly kind: "settled"; readonly revision: string; readonly syncId: string; readonly stopped: boolean };
 
 export async function readStanding({ store }: Pick<Engine, "store">, repository: string): Promise<Standing> {
   const branch = await store.readBranch(repository);
   const sync = branch.currentSync === undefined ? undefined : await store.readSync(branch.currentSync);
   if (sync === undefined) return { kind: "unsynced" };
   const { revision, id: syncId } = sync.record;
-  return sync.state.kind === "finished" && lastTip(branch) === revision
-    ? { kind: "settled", revision, syncId }
-    : { kind: "moving", revision };
+  if (sync.state.kind !== "finished" || lastTip(branch) !== revision) return { kind: "moving", revision };
+  return { kind: "settled", revision, syncId, stopped: (sync.state.verdict.notStarted ?? 0) > 0 };
 }
 
 /** What a revision asks for, and what of it the last sync brought to its end. */

@@ -20,6 +20,8 @@ export class DriftLab {
   /** Applied hashes by target key; those of `targets` unless a test says otherwise. */
   applied: ReadonlyMap<string, string> | undefined;
   sync: "running" | "finished" | "superseded" | "none" = "finished";
+  /** Clusters that the last sync's rollout kept from beginning. */
+  notStarted = 0;
   observed = revision;
   /** The cluster does not answer. */
   away = false;
@@ -95,7 +97,12 @@ export class DriftLab {
       readBranch: () => Promise.resolve({ observed: this.observed, currentSync: "s" }),
       readSync: () =>
         Promise.resolve(
-          this.sync === "none" ? undefined : { record: { id: "s", revision }, state: { kind: this.sync } },
+          this.sync === "none"
+            ? undefined
+            : {
+                record: { id: "s", revision },
+                state: { kind: this.sync, verdict: { notStarted: this.notStarted } },
+              },
         ),
       readApplied: () => Promise.resolve(new Map([...this.#appliedHashes()].map(([key, hash]) => [key, { hash }]))),
       requestSync: (_name: string, targets: readonly string[] = ["everything"]) => {
