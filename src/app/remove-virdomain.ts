@@ -78,7 +78,7 @@ export async function purgeVirdomain(
   await hypervisor.delete(live, context);
 }
 
-async function stopUnlessOff(
+export async function stopUnlessOff(
   hypervisor: Hypervisor,
   live: LiveVirdomain,
   { shutdownGraceMs, forceShutdown }: ShutdownPolicy,
