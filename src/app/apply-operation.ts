@@ -95,9 +95,27 @@ async function applyRestore(
   context: ChangeContext,
 ): Promise<OperationEnd> {
   const found = await findPlanned(input, context.signal);
-  const surprise = found?.mark?.quarantine === undefined ? undefined : objectionTo(input, desired, found);
+  const aside = found?.mark?.quarantine === undefined ? undefined : found;
+  const surprise = aside && (objectionTo(input, desired, aside) ?? (await replacementOf(input, aside, context.signal)));
   if (surprise !== undefined) return stale(surprise);
   return applyUpdate(input, desired, await leaveQuarantine(input, found, context), context);
+}
+
+/** Two VMs of one identity are one too many: since it was planned, another may have taken its place. */
+async function replacementOf(
+  { hypervisor, instance }: OperationInput,
+  { id, mark }: LiveVirdomain,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const { virdomains } = await hypervisor.readLiveState(signal);
+  const other = virdomains.find(
+    (live) =>
+      live.id !== id &&
+      live.mark?.instance === instance &&
+      mark !== undefined &&
+      identityKey(live.mark.identity) === identityKey(mark.identity),
+  );
+  return other && `${other.name} (${other.id}) took its place`;
 }
 
 function objectionTo(input: OperationInput, desired: DesiredVirdomain, found: LiveVirdomain): string | undefined {

@@ -9,7 +9,13 @@ import type { Engine } from "./engine.ts";
 import { keepLease } from "./keep-lease.ts";
 import { quarantineLeaseMs, quarantineLeaseName } from "./leave-quarantine.ts";
 import { readClusters } from "./read-clusters.ts";
-import { type Family, type MarkedVirdomain, presentOf, type RestoreResult, restoreVirdomain } from "./restore-virdomain.ts";
+import {
+  type Family,
+  type MarkedVirdomain,
+  presentOf,
+  type RestoreResult,
+  restoreVirdomain,
+} from "./restore-virdomain.ts";
 
 export type RestoreEngine = Pick<Engine, "clock" | "config" | "hypervisor" | "log" | "store">;
 
@@ -43,7 +49,10 @@ export async function findRestorable(
   const [first, ...others] = found;
   const unread = held.map(({ cluster, reason }) => `; ${cluster} could not be asked: ${reason}`).join("");
   if (first === undefined)
-    throw new WatcherError("usage", `no VM ${name} of instance ${instance} was found on ${clusters.join(", ")}${unread}`);
+    throw new WatcherError(
+      "usage",
+      `no VM ${name} of instance ${instance} was found on ${clusters.join(", ")}${unread}`,
+    );
   if (others.length > 0)
     throw new WatcherError(
       "usage",

@@ -1,4 +1,11 @@
-import { findRestorable, type MemberSnapshot, pickSnapshot, reasonToWait, type Restorable, restoreHeld } from "../app/restore-command.ts";
+import {
+  findRestorable,
+  type MemberSnapshot,
+  pickSnapshot,
+  reasonToWait,
+  type Restorable,
+  restoreHeld,
+} from "../app/restore-command.ts";
 import type { OpenEngine } from "../app/compose.ts";
 import { presentOf, type RestoreResult } from "../app/restore-virdomain.ts";
 import { WatcherError } from "../lib/errors.ts";

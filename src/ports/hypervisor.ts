@@ -93,11 +93,7 @@ export interface Hypervisor extends AsyncDisposable {
    * Gives a VM that `restoreSnapshot` answered this mark, name and the memory of which device is which, in one step: it is
    * the one of its identity from then on. The caller has set aside whichever VM was it before.
    */
-  handOver(
-    restored: RestoredVirdomain,
-    request: HandOverRequest,
-    context: ChangeContext,
-  ): Promise<LiveVirdomain>;
+  handOver(restored: RestoredVirdomain, request: HandOverRequest, context: ChangeContext): Promise<LiveVirdomain>;
   /**
    * Removes snapshots that this instance took and whose time is over at `nowMs`; one list call. VMs that are busy are
    * left for another time, and whatever others took is never touched. Answers what is gone through this call.

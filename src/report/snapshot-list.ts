@@ -14,7 +14,14 @@ export interface SnapshotLine {
 export function renderSnapshots(name: string, lines: readonly SnapshotLine[], nowMs: number): string {
   if (lines.length === 0) return `No snapshots of ${name}.`;
   return renderStatusTable(
-    [{ title: "ID" }, { title: "TAKEN" }, { title: "BEFORE" }, { title: "COMMIT" }, { title: "KEPT UNTIL" }, { title: "OF" }],
+    [
+      { title: "ID" },
+      { title: "TAKEN" },
+      { title: "BEFORE" },
+      { title: "COMMIT" },
+      { title: "KEPT UNTIL" },
+      { title: "OF" },
+    ],
     lines.map(({ id, label, takenAtMs, expiresAtMs, member }) => {
       const { commit, occasion } = readLabel(label);
       return [

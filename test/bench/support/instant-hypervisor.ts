@@ -41,8 +41,7 @@ export function instantHypervisor(cluster: string): Hypervisor {
     ensureSnapshot: (live, { label }) => Promise.resolve({ id: `of ${live.id}`, virdomainId: live.id, label }),
     findSnapshot: () => Promise.resolve(undefined),
     listSnapshots: () => Promise.resolve([]),
-    restoreSnapshot: (source, { snapshotId }) =>
-      Promise.resolve({ live: source, source, snapshotId, kept: undefined }),
+    restoreSnapshot: (source, { snapshotId }) => Promise.resolve({ live: source, source, snapshotId, kept: undefined }),
     handOver: ({ live }, { mark, name }) => Promise.resolve({ ...live, mark, name }),
     removeExpiredSnapshots: () => Promise.resolve([]),
     removeOrphanedUploads: () => Promise.resolve([]),

@@ -42,8 +42,7 @@ export async function revertTo(
 
 async function requireOwn(host: Host, { uuid, name }: Domain, id: string, signal: AbortSignal): Promise<string> {
   const found = (await listSnapshots(host, uuid, signal)).find(
-    (snapshot) =>
-      toReference(uuid, snapshot, "").id === id && ownLabel(snapshot, host.options.instance) !== undefined,
+    (snapshot) => toReference(uuid, snapshot, "").id === id && ownLabel(snapshot, host.options.instance) !== undefined,
   );
   if (found !== undefined) return found.name;
   throw new WatcherError(
@@ -89,4 +88,3 @@ export function mergeMemory(now: Ownership, then: XmlElement): Ownership {
   );
   return { ...own, mark: now.mark, clone: false, disks: [...disks, ...rest.values()] };
 }
-
