@@ -5,6 +5,7 @@ import type { LiveVirdomain, OwnershipMark } from "../../src/plan/live-state.ts"
 import { MiB, blankDisk, cdrom, cloudInit, freeContext, imageDisk, markOf, revision } from "../support/desired-vm.ts";
 import { type HypervisorBench, vmOn } from "../support/hypervisor-bench.ts";
 import { quarantineContract } from "./quarantine.contract.ts";
+import { replaceContract } from "./replace.contract.ts";
 import { restoreContract } from "./restore.contract.ts";
 import { snapshotContract } from "./snapshots.contract.ts";
 
@@ -305,6 +306,7 @@ export function hypervisorContract(
   snapshotContract(check);
   quarantineContract(check);
   restoreContract(check);
+  replaceContract(check);
 
   check("answers undefined for a VM that does not exist", async (bench) => {
     expect(await bench.driver.findVirdomain("5b7c9d1f-0000-4000-8000-000000000000", signal())).toBeUndefined();
