@@ -87,7 +87,9 @@ export function keepReplaced(planned: Operation, { keepMs, successor }: Replacem
   if (successor === undefined || note === undefined) return kept;
   const causes = planned.changes.filter(({ disruption }) => disruption === "rebuild");
   const paths = new Set(causes.map(({ path }) => path));
-  const differences = successor.changes.filter(({ kind, path }) => !paths.has(path) && kind !== "name" && kind !== "power");
+  const differences = successor.changes.filter(
+    ({ kind, path }) => !paths.has(path) && kind !== "name" && kind !== "power",
+  );
   const { id: virdomainId } = successor.live;
   return {
     ...kept,

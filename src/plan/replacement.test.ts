@@ -48,7 +48,12 @@ describe("a VM that has to be rebuilt", () => {
       { keepMs: dayMs },
     ],
     ["is deleted at once where that was wanted before", bios, { ...web, policy: atOnce }, undefined],
-    ["is deleted at once where that is wanted, and nothing is known of before", { ...bios, policy: atOnce }, undefined, undefined],
+    [
+      "is deleted at once where that is wanted, and nothing is known of before",
+      { ...bios, policy: atOnce },
+      undefined,
+      undefined,
+    ],
   ])("%s", (_title, desired, base, quarantine) => {
     const { operations, deletions } = plan(desired, [liveVirdomain(web)], base ?? desired);
     expect(operations).toMatchObject([{ kind: "replace", disruption: "data-loss", disks: [{ name: "system" }] }]);

@@ -179,7 +179,9 @@ function keptReplacements(plan: Plan, nowMs: number): readonly Alarm[] {
 
 function dataLoss(plan: Plan): readonly Alarm[] {
   const operations = plan.operations.filter(
-    (operation) => !["delete", "replace", "quarantine"].includes(operation.kind) && losingChanges(operation).length > 0,
+    (operation) =>
+      (!["delete", "replace", "quarantine"].includes(operation.kind) || operation.successor !== undefined) &&
+      losingChanges(operation).length > 0,
   );
   const items = groupItems(operations, (operation) =>
     losingChanges(operation)

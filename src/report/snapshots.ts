@@ -8,9 +8,7 @@ import { groupBy } from "./group.ts";
  */
 export function describeSnapshots(plan: Plan): readonly string[] {
   const taken = plan.operations.flatMap(({ kind, snapshot, successor }) =>
-    snapshot === undefined
-      ? []
-      : [{ rebuilt: kind === "replace" && successor === undefined, keepMs: snapshot.keepMs }],
+    snapshot === undefined ? [] : [{ rebuilt: kind === "replace" && successor === undefined, keepMs: snapshot.keepMs }],
   );
   const kept = groupBy(
     taken.filter(({ rebuilt }) => !rebuilt),

@@ -41,23 +41,18 @@ it("gives a guest back what it wrote before it was overwritten, and what came af
   const request = { label: "before", keepUntilMs: Date.now() + dayMs, fresh: false, adopt: false };
   const snapshot = await lab.driver.ensureSnapshot(await find(lab, id), request, freeContext());
 
-  await overwrite(lab, await find(lab, id));
+  await run("qemu-io", ["-f", "qcow2", "-c", "write -P 0 0 1M", await dataOf(lab, id)]);
   const firstLife = (await readFile(console, "utf8")).length;
-  await lab.driver.start(id, freeContext(60_000));
-  await untilSaid(console, new RegExp(`^[^]{${firstLife}}[^]*^tiny: hardware`, "m"));
-  const secondLife = (await readFile(console, "utf8")).length;
-  expect((await readFile(console, "utf8")).slice(firstLife)).not.toContain("content data precious");
-
   const { kept } = await restore(lab, id, snapshot);
   await lab.driver.start(id, freeContext(60_000));
-  await untilSaid(console, new RegExp(`^[^]{${secondLife}}[^]*^tiny: content data precious\\r?$`, "m"));
+  // The same instance writes nothing a second time: what it reads is what it wrote in its first life.
+  await untilSaid(console, new RegExp(`^[^]{${firstLife}}[^]*^tiny: content data precious\\r?$`, "m"));
 
   // The way back from the way back: what was there before is in its own snapshot.
-  const thirdLife = (await readFile(console, "utf8")).length;
+  await lab.driver.stop(id, stopping, freeContext(120_000));
   await restore(lab, id, kept as SnapshotReference);
-  await lab.driver.start(id, freeContext(60_000));
-  await untilSaid(console, new RegExp(`^[^]{${thirdLife}}[^]*^tiny: hardware`, "m"));
-  expect((await readFile(console, "utf8")).slice(thirdLife)).not.toContain("content data precious");
+  const { stdout } = await run("qemu-io", ["-r", "-f", "qcow2", "-c", "read -P 0 0 1M", await dataOf(lab, id)]);
+  expect(stdout).not.toContain("Pattern verification failed");
 }, 600_000);
 
 async function find({ driver }: LibvirtLab, id: string): Promise<MarkedVirdomain> {
@@ -66,10 +61,10 @@ async function find({ driver }: LibvirtLab, id: string): Promise<MarkedVirdomain
   return { ...live, mark: live.mark };
 }
 
-/** As a fault in the guest would: the beginning of its data disk is gone. */
-async function overwrite({ daemon }: LibvirtLab, { disks }: MarkedVirdomain): Promise<void> {
-  const [, volume = ""] = disks.find(({ name }) => name === "data")?.id.split("/") ?? [];
-  await run("qemu-io", ["-f", "qcow2", "-c", "write -P 0 0 1M", join(daemon.poolDir, volume)]);
+/** The file of its data disk, which a fault in the guest would overwrite. */
+async function dataOf(lab: LibvirtLab, id: string): Promise<string> {
+  const [, volume = ""] = (await find(lab, id)).disks.find(({ name }) => name === "data")?.id.split("/") ?? [];
+  return join(lab.daemon.poolDir, volume);
 }
 
 async function restore(lab: LibvirtLab, id: string, snapshot: SnapshotReference) {
