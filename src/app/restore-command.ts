@@ -135,8 +135,16 @@ export async function restoreHeld(
   const lease = await engine.store.holdVirdomain(cluster, key, holdMs);
   if (lease === undefined)
     throw new WatcherError("cluster-busy", `an operation on VM ${name} is under way; try again when it has ended`);
-  await using kept = keepLease(lease, holdMs, engine.clock);
-  const context = contextOf(AbortSignal.any([signal, kept.lost]), progress);
+  let validUntilMs = engine.clock.now() + holdMs;
+  const renew = async (): Promise<boolean> => {
+    const askedAtMs = engine.clock.now();
+    const renewed = await lease.renew();
+    if (renewed) validUntilMs = askedAtMs + holdMs;
+    return renewed;
+  };
+  await using kept = keepLease({ ...lease, renew }, holdMs, engine.clock);
+  const held = AbortSignal.any([signal, kept.lost]);
+  const context = contextOf(held, progress, () => engine.clock.now() < validUntilMs);
   const hypervisor = await engine.hypervisor(cluster);
   await hypervisor.ensureReady(context.signal);
   const state = toLiveState(cluster, await readAll(engine, cluster, context.signal));
@@ -156,6 +164,7 @@ export async function restoreHeld(
       sourceId: seen.snapshot.member.id,
       snapshotId: seen.snapshot.id,
       terms: { nowMs: engine.clock.now(), keepMs: defaultPolicy.quarantineMs, revision },
+      shutdown: defaultPolicy,
     },
     context,
   );
@@ -168,12 +177,16 @@ async function readAll(engine: RestoreEngine, cluster: string, signal: AbortSign
   return [...virdomains, ...quarantined];
 }
 
-/** A person waits for it: no newer revision ends it in the middle. */
-function contextOf(signal: AbortSignal, progress: (text: string) => void): ChangeContext {
+/** A person waits for it: no newer revision ends it in the middle. Nothing is written after a sleep longer than the hold. */
+function contextOf(signal: AbortSignal, progress: (text: string) => void, holds: () => boolean): ChangeContext {
   return {
     signal,
     stop: new AbortController().signal,
-    beforeChange: () => signal.throwIfAborted(),
+    beforeChange() {
+      signal.throwIfAborted();
+      if (!holds())
+        throw new WatcherError("lease-lost", "another process may be working on this VM: the hold on it ran out");
+    },
     progress,
   };
 }

@@ -1,11 +1,10 @@
 import { WatcherError } from "../lib/errors.ts";
-import { defaultPolicy } from "../manifest/document.ts";
 import type { LiveVirdomain, OwnershipMark } from "../plan/live-state.ts";
 import { isUnfinished } from "../plan/quarantine.ts";
 import { isOn } from "../plan/snapshot-need.ts";
 import type { ChangeContext, RestoredVirdomain, SnapshotReference } from "../ports/hypervisor.ts";
 import { type QuarantineInput, quarantineLeaseMs, withinLease } from "./leave-quarantine.ts";
-import { quarantineVirdomain, type QuarantineTerms, stopUnlessOff } from "./remove-virdomain.ts";
+import { quarantineVirdomain, type QuarantineTerms, type ShutdownPolicy, stopUnlessOff } from "./remove-virdomain.ts";
 
 export type MarkedVirdomain = LiveVirdomain & { readonly mark: OwnershipMark };
 
@@ -21,6 +20,8 @@ export interface RestoreOrder {
   readonly sourceId: string;
   readonly snapshotId: string;
   readonly terms: QuarantineTerms;
+  /** How the VM in use is shut down. */
+  readonly shutdown: ShutdownPolicy;
 }
 
 /** What became of it, for people. */
@@ -51,13 +52,13 @@ export async function restoreVirdomain(
       "virdomain-running",
       `cluster ${hypervisor.cluster}: VM ${source.name} is in quarantine and on; switch it off first`,
     );
-  if (present !== undefined) await stopUnlessOff(hypervisor, present, defaultPolicy, context);
+  if (present !== undefined) await stopUnlessOff(hypervisor, present, order.shutdown, context);
   context.progress("going back to the snapshot");
   const label = `${terms.revision.slice(0, 12)} before restore ${snapshotId.slice(-8)}`;
   const request = { snapshotId, label, keepUntilMs: terms.nowMs + terms.keepMs };
   const restored = await hypervisor.restoreSnapshot(source, request, context);
   const replaced = present === undefined || present.id === restored.live.id ? undefined : present;
-  if (replaced !== undefined) await setAside(input, replaced, terms, context);
+  if (replaced !== undefined) await setAside(input, replaced, order, context);
   const live = await takeOver(input, restored, source, family.name, context);
   return { live, kept: restored.kept, replaced: replaced?.id };
 }
@@ -76,13 +77,13 @@ export function memberOf({ name, members }: Family, id: string): MarkedVirdomain
 async function setAside(
   { hypervisor }: QuarantineInput,
   { id }: LiveVirdomain,
-  terms: QuarantineTerms,
+  { terms, shutdown }: RestoreOrder,
   context: ChangeContext,
 ): Promise<void> {
   const live = await hypervisor.findVirdomain(id, context.signal);
   if (live?.mark === undefined)
     throw new WatcherError("virdomain-changed", `cluster ${hypervisor.cluster}: VM ${id} lost its mark meanwhile`);
-  await quarantineVirdomain(hypervisor, { ...live, mark: live.mark }, terms, defaultPolicy, context);
+  await quarantineVirdomain(hypervisor, { ...live, mark: live.mark }, terms, shutdown, context);
 }
 
 /** A VM that comes out of quarantine this way must not be purged in the same moment. */

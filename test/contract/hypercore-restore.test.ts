@@ -26,12 +26,14 @@ async function restore(driver: Hypervisor, snapshot: SnapshotReference, most = 1
     try {
       const { virdomains, quarantined = [] } = await driver.readLiveState(AbortSignal.timeout(20_000));
       const members = [...virdomains, ...quarantined].filter((live): live is Marked => live.mark !== undefined);
+      const shutdown = { shutdownGraceMs: 50, forceShutdown: true };
       const terms = { nowMs: Date.now(), keepMs: 3_600_000, revision };
       const order = {
         family: { name: "web-1", members },
         sourceId: snapshot.virdomainId,
         snapshotId: snapshot.id,
         terms,
+        shutdown,
       };
       const input = { hypervisor: driver, clock: systemClock, leaseQuarantined: freeLease };
       await restoreVirdomain(input, order, freeContext());

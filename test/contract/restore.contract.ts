@@ -55,6 +55,21 @@ export function restoreContract(check: (title: string, body: (bench: HypervisorB
     },
   );
 
+  check("goes back to a snapshot that was taken while the VM ran", async (bench) => {
+    const before = await make(bench, [root, data]);
+    await bench.driver.start(before.id, freeContext());
+    const snapshot = await take(bench, before, `${revision.slice(0, 12)} before data-loss 5f0c21aa`);
+    await bench.driver.stop(before.id, { graceMs: 50, force: true }, freeContext());
+    await loseDisk(bench, before);
+    await bench.driver.start(before.id, freeContext());
+    // The VM in use may run: it is shut down first.
+    await restore(bench, snapshot);
+    const { present } = await look(bench);
+    expect(present.power).toBe("shutoff");
+    expect(shape(present)).toEqual(shape(before));
+    await bench.driver.start(present.id, freeContext());
+  });
+
   check("is a VM to update like any other afterwards", async (bench) => {
     const { snapshot, now } = await removedDisk(bench);
     await restore(bench, snapshot);
@@ -139,7 +154,7 @@ async function keptOf({ driver }: HypervisorBench, { id }: LiveVirdomain): Promi
 }
 
 function wanted(bench: HypervisorBench, disks: DesiredVirdomain["disks"], name = "web-1"): DesiredVirdomain {
-  return vmOn(bench, name, { disks, tags: ["shop"] });
+  return vmOn(bench, name, { machineType: "uefi", disks, tags: ["shop"] });
 }
 
 async function make(
@@ -169,9 +184,10 @@ async function familyOf({ driver }: HypervisorBench): Promise<Family> {
 
 async function restore(bench: HypervisorBench, snapshot: SnapshotReference, context: ChangeContext = freeContext()) {
   const input = { hypervisor: bench.driver, clock: systemClock, leaseQuarantined: freeLease };
+  const shutdown = { shutdownGraceMs: 50, forceShutdown: true };
   const terms = { nowMs: Date.now(), keepMs: hourMs, revision };
   const family = await familyOf(bench);
-  const order = { family, sourceId: snapshot.virdomainId, snapshotId: snapshot.id, terms };
+  const order = { family, sourceId: snapshot.virdomainId, snapshotId: snapshot.id, terms, shutdown };
   return restoreVirdomain(input, order, context);
 }
 

@@ -70,7 +70,8 @@ async function dataOf(lab: LibvirtLab, id: string): Promise<string> {
 async function restore(lab: LibvirtLab, id: string, snapshot: SnapshotReference) {
   const input = { hypervisor: lab.driver, clock: systemClock, leaseQuarantined: freeLease };
   const family = { name: "db-1", members: [await find(lab, id)] };
+  const shutdown = { shutdownGraceMs: 60_000, forceShutdown: true };
   const terms = { nowMs: Date.now(), keepMs: dayMs, revision };
-  const order = { family, sourceId: id, snapshotId: snapshot.id, terms };
+  const order = { family, sourceId: id, snapshotId: snapshot.id, terms, shutdown };
   return restoreVirdomain(input, order, freeContext(300_000));
 }
