@@ -16,11 +16,13 @@ export function hypervisorContract(
   open: () => Promise<HypervisorBench>,
   skips: Readonly<Record<string, string>> = {},
 ): void {
-  const check = (title: string, body: (bench: HypervisorBench) => Promise<void>): void => {
-    it.skipIf(title in skips)(title in skips ? `${title} (skipped: ${skips[title]})` : title, async () => {
+  const check = (title: string, body: (bench: HypervisorBench) => Promise<void>, timeoutMs?: number): void => {
+    const shown = title in skips ? `${title} (skipped: ${skips[title]})` : title;
+    const work = async (): Promise<void> => {
       await using bench = await open();
       await body(bench);
-    });
+    };
+    it.skipIf(title in skips)(shown, work, timeoutMs);
   };
   for (const machineType of ["bios", "uefi", "tpm"] as const) {
     check(`creates a ${machineType} VM with disks, a CD-ROM, NICs and cloud-init, and it starts`, async (bench) => {

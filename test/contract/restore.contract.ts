@@ -7,6 +7,10 @@ import type { ChangeContext, SnapshotReference } from "../../src/ports/hyperviso
 import { MiB, blankDisk, freeContext, freeLease, markOf, revision } from "../support/desired-vm.ts";
 import { type HypervisorBench, vmOn } from "../support/hypervisor-bench.ts";
 
+type Check = (title: string, body: (bench: HypervisorBench) => Promise<void>, timeoutMs?: number) => void;
+
+/** Dying at every step takes many real VMs. */
+const longMs = 300_000;
 const signal = (): AbortSignal => AbortSignal.timeout(25_000);
 const hourMs = 3_600_000;
 const root = blankDisk("root", 2 * MiB, { boot: 1 });
@@ -14,7 +18,7 @@ const data = blankDisk("data", 3 * MiB);
 const logs = blankDisk("logs", 4 * MiB);
 
 /** What going back to a snapshot asks of every platform that has them. */
-export function restoreContract(check: (title: string, body: (bench: HypervisorBench) => Promise<void>) => void): void {
+export function restoreContract(check: Check): void {
   check("lists the snapshots of a VM that are ours, the newest first, with their times", async (bench) => {
     const live = await make(bench, [root]);
     expect(await bench.driver.listSnapshots(live.id, signal())).toEqual([]);
@@ -92,26 +96,30 @@ export function restoreContract(check: (title: string, body: (bench: HypervisorB
     expect(again.live.id).toBe(present.id);
   });
 
-  check("goes back whatever the moment at which a process dies, and loses nothing on the way", async (bench) => {
-    const { before, snapshot, ...first } = await removedDisk(bench);
-    let { now } = first;
-    for (let change = 1; ; change += 1) {
-      const keptBefore = await keptOf(bench, now);
-      const died = await cut(change, (context) => restore(bench, snapshot, context));
-      // Whatever happened, no more than one VM is in use, and what was there is there.
-      const { virdomains, quarantined = [] } = await bench.driver.readLiveState(signal());
-      expect(virdomains.filter(({ mark }) => mark !== undefined).length).toBeLessThan(2);
-      expect([...virdomains, ...quarantined].some(({ id }) => id === now.id)).toBe(true);
-      if (died) await restore(bench, snapshot);
-      const { present, aside } = await look(bench);
-      expect(shape(present)).toEqual(shape(before));
-      expect((await bench.driver.readLiveState(signal())).virdomains.map(({ id }) => id)).toEqual([present.id]);
-      if (present.id === now.id) expect(await keptOf(bench, now)).toBeGreaterThan(keptBefore);
-      else expect(shape(aside.find(({ id }) => id === now.id) as LiveVirdomain)).toEqual(shape(now));
-      if (!died) return;
-      now = await loseDisk(bench, present);
-    }
-  });
+  check(
+    "goes back whatever the moment at which a process dies, and loses nothing on the way",
+    async (bench) => {
+      const { before, snapshot, ...first } = await removedDisk(bench);
+      let { now } = first;
+      for (let change = 1; ; change += 1) {
+        const keptBefore = await keptOf(bench, now);
+        const died = await cut(change, (context) => restore(bench, snapshot, context));
+        // Whatever happened, no more than one VM is in use, and what was there is there.
+        const { virdomains, quarantined = [] } = await bench.driver.readLiveState(signal());
+        expect(virdomains.filter(({ mark }) => mark !== undefined).length).toBeLessThan(2);
+        expect([...virdomains, ...quarantined].some(({ id }) => id === now.id)).toBe(true);
+        if (died) await restore(bench, snapshot);
+        const { present, aside } = await look(bench);
+        expect(shape(present)).toEqual(shape(before));
+        expect((await bench.driver.readLiveState(signal())).virdomains.map(({ id }) => id)).toEqual([present.id]);
+        if (present.id === now.id) expect(await keptOf(bench, now)).toBeGreaterThan(keptBefore);
+        else expect(shape(aside.find(({ id }) => id === now.id) as LiveVirdomain)).toEqual(shape(now));
+        if (!died) return;
+        now = await loseDisk(bench, present);
+      }
+    },
+    longMs,
+  );
 
   check("goes back to nothing that is not a snapshot of ours of this VM", async (bench) => {
     const { now } = await removedDisk(bench);
