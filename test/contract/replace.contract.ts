@@ -14,8 +14,8 @@ import { desiredState, target } from "../support/virdomains.ts";
 type Check = (title: string, body: (bench: HypervisorBench) => Promise<void>, timeoutMs?: number) => void;
 
 /** Dying at every step takes many real VMs. */
-const longMs = 300_000;
-const signal = (): AbortSignal => AbortSignal.timeout(25_000);
+const longMs = 400_000;
+const signal = (): AbortSignal => AbortSignal.timeout(60_000);
 const probe = { tcp: async () => false, http: async () => false };
 
 /** What rebuilding a VM, and going back from that, asks of every platform. */
@@ -52,7 +52,7 @@ export function replaceContract(check: Check): void {
       const [bios, uefi] = [wanted(bench, "bios"), wanted(bench, "uefi")];
       await bring(bench, bios);
       // Every point of the first steps, some of the many that making a VM has.
-      for (let change = 1; ; change += change < 4 ? 1 : 4) {
+      for (let change = 1; ; change += change < 3 ? 1 : 5) {
         const first = await inUse(bench);
         const rebuilt = await cutAndBring(bench, uefi, change);
         const second = await inUse(bench);
@@ -62,7 +62,7 @@ export function replaceContract(check: Check): void {
         const aside = await asideOf(bench);
         expect(aside).toMatchObject([{ id: second.id, disks: second.disks }]);
         if (!rebuilt && !returned) return;
-        for (const each of aside) await bench.driver.delete(each, freeContext());
+        for (const each of aside) await bench.driver.delete(each, freeContext(60_000));
       }
     },
     longMs,

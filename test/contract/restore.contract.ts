@@ -10,8 +10,8 @@ import { type HypervisorBench, vmOn } from "../support/hypervisor-bench.ts";
 type Check = (title: string, body: (bench: HypervisorBench) => Promise<void>, timeoutMs?: number) => void;
 
 /** Dying at every step takes many real VMs. */
-const longMs = 300_000;
-const signal = (): AbortSignal => AbortSignal.timeout(25_000);
+const longMs = 400_000;
+const signal = (): AbortSignal => AbortSignal.timeout(60_000);
 const hourMs = 3_600_000;
 const root = blankDisk("root", 2 * MiB, { boot: 1 });
 const data = blankDisk("data", 3 * MiB);
@@ -55,23 +55,23 @@ export function restoreContract(check: Check): void {
         expect(aside.map(({ id }) => id)).toEqual([now.id]);
         expect(shape(aside[0] as LiveVirdomain)).toEqual(shape(now));
       }
-      await bench.driver.start(present.id, freeContext());
+      await bench.driver.start(present.id, freeContext(60_000));
     },
   );
 
   check("goes back to a snapshot that was taken while the VM ran", async (bench) => {
     const before = await make(bench, [root, data]);
-    await bench.driver.start(before.id, freeContext());
+    await bench.driver.start(before.id, freeContext(60_000));
     const snapshot = await take(bench, before, `${revision.slice(0, 12)} before data-loss 5f0c21aa`);
-    await bench.driver.stop(before.id, { graceMs: 50, force: true }, freeContext());
+    await bench.driver.stop(before.id, { graceMs: 50, force: true }, freeContext(60_000));
     await loseDisk(bench, before);
-    await bench.driver.start(before.id, freeContext());
+    await bench.driver.start(before.id, freeContext(60_000));
     // The VM in use may run: it is shut down first.
     await restore(bench, snapshot);
     const { present } = await look(bench);
     expect(present.power).toBe("shutoff");
     expect(shape(present)).toEqual(shape(before));
-    await bench.driver.start(present.id, freeContext());
+    await bench.driver.start(present.id, freeContext(60_000));
   });
 
   check("is a VM to update like any other afterwards", async (bench) => {
@@ -79,7 +79,7 @@ export function restoreContract(check: Check): void {
     await restore(bench, snapshot);
     const { present } = await look(bench);
     const desired = wanted(bench, [root, logs]);
-    const updated = await bench.driver.update(present, desired, markOf(desired, bench.instance), freeContext());
+    const updated = await bench.driver.update(present, desired, markOf(desired, bench.instance), freeContext(60_000));
     expect(shape(updated)).toEqual(shape(now));
     expect(updated.mark?.revision?.slice(0, 7)).toBe(revision.slice(0, 7));
   });
@@ -152,7 +152,7 @@ async function removedDisk(bench: HypervisorBench): Promise<Removed> {
 
 async function loseDisk(bench: HypervisorBench, live: LiveVirdomain): Promise<MarkedVirdomain> {
   const desired = wanted(bench, [root, logs]);
-  return marked(await bench.driver.update(live, desired, markOf(desired, bench.instance), freeContext()));
+  return marked(await bench.driver.update(live, desired, markOf(desired, bench.instance), freeContext(60_000)));
 }
 
 /** How many snapshots of what a VM was before it went back there are. */
@@ -171,7 +171,7 @@ async function make(
   name = "web-1",
 ): Promise<MarkedVirdomain> {
   const desired = wanted(bench, disks, name);
-  return marked(await bench.driver.create(desired, markOf(desired, bench.instance), freeContext()));
+  return marked(await bench.driver.create(desired, markOf(desired, bench.instance), freeContext(60_000)));
 }
 
 function marked(live: LiveVirdomain): MarkedVirdomain {
@@ -181,7 +181,7 @@ function marked(live: LiveVirdomain): MarkedVirdomain {
 
 async function take(bench: HypervisorBench, live: LiveVirdomain, label: string): Promise<SnapshotReference> {
   const request = { label, keepUntilMs: Date.now() + hourMs, fresh: false, adopt: false };
-  return bench.driver.ensureSnapshot(live, request, freeContext());
+  return bench.driver.ensureSnapshot(live, request, freeContext(60_000));
 }
 
 async function familyOf({ driver }: HypervisorBench): Promise<Family> {
@@ -190,7 +190,11 @@ async function familyOf({ driver }: HypervisorBench): Promise<Family> {
   return { name: "web-1", members: members.map(marked) };
 }
 
-async function restore(bench: HypervisorBench, snapshot: SnapshotReference, context: ChangeContext = freeContext()) {
+async function restore(
+  bench: HypervisorBench,
+  snapshot: SnapshotReference,
+  context: ChangeContext = freeContext(60_000),
+) {
   const input = { hypervisor: bench.driver, clock: systemClock, leaseQuarantined: freeLease };
   const shutdown = { shutdownGraceMs: 50, forceShutdown: true };
   const terms = { nowMs: Date.now(), keepMs: hourMs, revision };
@@ -221,7 +225,7 @@ async function cut(change: number, work: (context: ChangeContext) => Promise<unk
     if (count >= change) throw new Error("the process died here");
   };
   try {
-    await work({ ...freeContext(), beforeChange });
+    await work({ ...freeContext(60_000), beforeChange });
     return false;
   } catch (error) {
     if (error instanceof Error && error.message === "the process died here") return true;
