@@ -4,7 +4,7 @@ import { desiredVirdomain, liveVirdomain, target, traits } from "../../test/supp
 import { systemClock } from "../adapters/system-clock.ts";
 import type { DesiredVirdomain } from "../fleet/desired-state.ts";
 import { WatcherError } from "../lib/errors.ts";
-import { changeOperation } from "../plan/build-operation.ts";
+import { changeOperation, restoreOperation } from "../plan/build-operation.ts";
 import { diffVirdomain } from "../plan/diff-virdomain.ts";
 import type { LiveVirdomain, PlatformTraits } from "../plan/live-state.ts";
 import type { Hypervisor } from "../ports/hypervisor.ts";
@@ -124,3 +124,33 @@ describe("an update of a VM whose power is people's", () => {
     expect(await change({ ...live, power: "shutoff" }, initial, eager)).toEqual(["update"]);
   });
 });
+describe("a return from quarantine", () => {
+  const note = { atMs: 1, untilMs: 2, revision: "c".repeat(12), name: base.name };
+  const live = liveVirdomain(base, { power: "shutoff", name: `${base.name}.quarantined-ccccccc` });
+  const aside: LiveVirdomain = { ...live, mark: { ...live.mark!, quarantine: note } };
+
+  it("does not happen once another VM took its place since it was planned", async () => {
+    const { changes, notices } = diffVirdomain(base, aside, eager);
+    const operation = restoreOperation(target("lab", [base]), base, aside, changes, notices);
+    const successor = { ...liveVirdomain(base), id: "another" };
+    const remarked: string[] = [];
+    const hypervisor = {
+      traits: eager,
+      findVirdomain: () => Promise.resolve(aside),
+      readLiveState: () => Promise.resolve({ cluster: "lab", virdomains: [successor], quarantined: [aside] }),
+      remark: ({ id }: LiveVirdomain) => {
+        remarked.push(id);
+        return Promise.resolve(aside);
+      },
+    } as unknown as Hypervisor;
+    const parts = { operation, desired: base, instance: "edge", revision: "b".repeat(40), token: "t", attempt: 1 };
+    const world = { hypervisor, clock: systemClock, probe: { tcp: yes, http: yes }, leaseQuarantined: freeLease };
+    const end = await applyOperation({ ...parts, ...world, onSnapshot: () => undefined }, freeContext());
+    expect(end).toEqual({ kind: "stale", message: expect.stringContaining("(another) took its place") });
+    expect(remarked).toEqual([]);
+  });
+});
+
+function yes(): Promise<boolean> {
+  return Promise.resolve(true);
+}

@@ -20,11 +20,11 @@ export async function purgeQuarantined(
   context: ChangeContext,
 ): Promise<readonly LiveVirdomain[]> {
   const { instance } = engine.config();
-  const { quarantined = [] } = await hypervisor.readLiveState(context.signal);
+  const { virdomains, quarantined = [] } = await hypervisor.readLiveState(context.signal);
   const purged: LiveVirdomain[] = [];
   for (const live of quarantined) {
     if (live.mark?.instance !== instance) continue;
-    const reason = await whyStay(engine, hypervisor.cluster, live, context.signal);
+    const reason = await whyStay(engine, hypervisor.cluster, live, virdomains, context.signal);
     if (reason !== undefined) tellIfLate(engine, hypervisor.cluster, live, reason);
     else if (await purgeOne(engine, hypervisor, live, context)) purged.push(live);
   }
@@ -43,7 +43,8 @@ async function purgeOne(
   try {
     const live = await hypervisor.findVirdomain(id, context.signal);
     if (live === undefined) return false;
-    if ((await whyStay(engine, hypervisor.cluster, live, context.signal)) !== undefined) return false;
+    const { virdomains } = await hypervisor.readLiveState(context.signal);
+    if ((await whyStay(engine, hypervisor.cluster, live, virdomains, context.signal)) !== undefined) return false;
     await purgeVirdomain(hypervisor, live, withinLease(context, engine.clock, leaseEndsMs));
     return true;
   } catch (error) {
@@ -60,12 +61,13 @@ async function whyStay(
   engine: PurgingEngine,
   cluster: string,
   live: LiveVirdomain,
+  others: readonly LiveVirdomain[],
   signal: AbortSignal,
 ): Promise<string | undefined> {
   const { instance } = engine.config();
   // What the VM itself says is enough for most of them, and costs no look at its repository.
   const judge = (repository: PurgeInput["repository"]): string | undefined =>
-    reasonToStay({ cluster, instance, live, nowMs: engine.clock.now(), repository });
+    reasonToStay({ cluster, instance, live, others, nowMs: engine.clock.now(), repository });
   return judge("gone") ?? judge(await readRepository(engine, live.mark?.identity.repository ?? "", signal));
 }
 

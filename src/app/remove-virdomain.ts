@@ -4,7 +4,8 @@ import type { LiveVirdomain, OwnershipMark } from "../plan/live-state.ts";
 import { isUnfinished, quarantinedName, withoutSuffix } from "../plan/quarantine.ts";
 import type { ChangeContext, Hypervisor } from "../ports/hypervisor.ts";
 
-type ShutdownPolicy = Pick<Policy, "shutdownGraceMs" | "forceShutdown">;
+/** How a guest is shut down before its VM goes. */
+export type ShutdownPolicy = Pick<Policy, "shutdownGraceMs" | "forceShutdown">;
 
 /**
  * The one place where a VM goes away, after planning and the deletion rules agreed or its quarantine is over: the guest
@@ -78,7 +79,7 @@ export async function purgeVirdomain(
   await hypervisor.delete(live, context);
 }
 
-async function stopUnlessOff(
+export async function stopUnlessOff(
   hypervisor: Hypervisor,
   live: LiveVirdomain,
   { shutdownGraceMs, forceShutdown }: ShutdownPolicy,

@@ -59,7 +59,7 @@ function labelOf({ operation, revision, token }: SnapshotInput): string {
 /** Whether the VM was on when this was planned: an earlier attempt may have switched it off since. */
 export function wasPlannedOn(operation: Operation, desired: DesiredVirdomain): boolean {
   // What comes back from quarantine was off for long.
-  if (operation.kind === "restore") return false;
+  if (operation.kind === "restore" || operation.successor !== undefined) return false;
   const power = operation.changes.find(({ kind }) => kind === "power");
   return (power?.from ?? desired.state) !== "shutoff";
 }

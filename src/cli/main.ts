@@ -169,6 +169,7 @@ function addWatching(program: Command, settle: Settle): void {
     .action(async (_options, command: Command) =>
       settle(await (await import("./command-quarantine.ts")).quarantineCommand(command.optsWithGlobals())),
     );
+  addRestoring(program, settle);
   program
     .command("drift")
     .description("VMs that are no longer as they were applied, VMs nobody manages, VMs in quarantine; changes nothing")
@@ -209,6 +210,23 @@ function addWatching(program: Command, settle: Settle): void {
           timeoutMs: options.timeout,
         }),
       ),
+    );
+}
+
+function addRestoring(program: Command, settle: Settle): void {
+  program
+    .command("restore <vm>")
+    .description("snapshots of a VM; with one of them, what going back to it would do, and with --yes doing it")
+    .option("--cluster <name>", "where the VM is, if the name alone does not say")
+    .option("--snapshot <id>", "go back to this snapshot")
+    .option("--yes", "do it (without: only show it, exit code 2)")
+    .option("--start", "start the VM at the end; else it stays off for you to look at")
+    .addHelpText(
+      "after",
+      "\nSyncs of the VM have to be paused; what it holds now is kept.\n\nExamples:\n  kraken-gitops restore web-02 --cluster store-7\n  kraken-gitops pause --vm store-7/web-02\n  kraken-gitops restore web-02 --cluster store-7 --snapshot 5f0c21aa --yes",
+    )
+    .action(async (name: string, _options, command: Command) =>
+      settle(await (await import("./command-restore.ts")).restoreCommand(name, command.optsWithGlobals())),
     );
 }
 

@@ -72,6 +72,32 @@ export function restoreOperation(
   return { ...planned, disruption: worstDisruption("restore", changes), restores: note };
 }
 
+/** What takes the place of a VM that has to be rebuilt, and what becomes of that one. */
+export interface Replacement {
+  /** How long the old VM stays in quarantine; 0: it is deleted. */
+  readonly keepMs: number;
+  /** A VM of this identity in quarantine that needs no rebuild, and in what it differs. */
+  readonly successor?: { readonly live: LiveVirdomain; readonly changes: readonly Change[] } | undefined;
+}
+
+/** A rebuild that keeps the old VM for a time, and brings back the one it was before where that is still there. */
+export function keepReplaced(planned: Operation, { keepMs, successor }: Replacement): Operation {
+  const kept = keepMs > 0 ? { ...planned, quarantine: { keepMs } } : planned;
+  const note = successor?.live.mark?.quarantine;
+  if (successor === undefined || note === undefined) return kept;
+  const causes = planned.changes.filter(({ disruption }) => disruption === "rebuild");
+  const paths = new Set(causes.map(({ path }) => path));
+  const differences = successor.changes.filter(
+    ({ kind, path }) => !paths.has(path) && kind !== "name" && kind !== "power",
+  );
+  const { id: virdomainId } = successor.live;
+  return {
+    ...kept,
+    changes: [...causes, ...differences],
+    successor: { virdomainId, note, disks: namedDisks(successor.live) },
+  };
+}
+
 function operation(
   kind: OperationKind,
   target: { readonly cluster: string; readonly application: string; readonly deployment: string | undefined },

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { desiredState, desiredVirdomain, liveVirdomain, target, traits } from "../../test/support/virdomains.ts";
 import type { DesiredState, DesiredVirdomain } from "../fleet/desired-state.ts";
-import { defaultPolicy, type SnapshotPolicy } from "../manifest/document.ts";
+import { defaultPolicy, type Policy, type SnapshotPolicy } from "../manifest/document.ts";
 import { assumeApplied } from "./assume-applied.ts";
 import { buildPlan, type PlanInput } from "./build-plan.ts";
 import type { LiveVirdomain } from "./live-state.ts";
@@ -144,9 +144,10 @@ describe("buildPlan", () => {
 
   describe("a snapshot before a change", () => {
     const week = { keepMs: 7 * 86_400_000 };
-    const policy = (before: SnapshotPolicy["before"], keepMs = week.keepMs) => ({
-      policy: { ...defaultPolicy, snapshots: { before, keepMs } },
+    const policy = (before: SnapshotPolicy["before"], keepMs = week.keepMs, more: Partial<Policy> = {}) => ({
+      policy: { ...defaultPolicy, ...more, snapshots: { before, keepMs } },
     });
+    const atOnce = { quarantineMs: 0 };
     const off = { power: "shutoff" } as const;
     const twoDisks = { ...web, disks: [...web.disks, { ...web.disks[0], name: "data" } as (typeof web.disks)[0]] };
     const cases: readonly [string, Partial<DesiredVirdomain>, LiveVirdomain, unknown][] = [
@@ -161,10 +162,16 @@ describe("buildPlan", () => {
       ["that is live", { description: "new words" }, liveVirdomain(web), undefined],
       ["of power alone", { state: "shutoff" }, liveVirdomain(web), undefined],
       ["that takes a disk", {}, liveVirdomain(twoDisks, off), week],
-      ["that rebuilds", { machineType: "bios" }, liveVirdomain(web, off), week],
+      [
+        "that rebuilds and deletes at once",
+        { machineType: "bios", ...policy(["rebuild"], week.keepMs, atOnce) },
+        liveVirdomain(web, off),
+        week,
+      ],
+      ["that rebuilds and keeps the old VM as a whole", { machineType: "bios" }, liveVirdomain(web), undefined],
       [
         "that rebuilds, where only data-loss is named",
-        { machineType: "bios", ...policy(["data-loss"]) },
+        { machineType: "bios", ...policy(["data-loss"], week.keepMs, atOnce) },
         liveVirdomain(web),
         week,
       ],

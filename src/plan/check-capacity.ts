@@ -19,7 +19,7 @@ function demandOf(operation: Operation, desired: DesiredVirdomain, live: LiveVir
   const runs = desired.state === "running";
   const usedMemoryBytes = live !== undefined && isOn(live) ? live.memoryBytes : 0;
   const addedMemoryBytes = runs ? Math.max(0, desired.memoryBytes - usedMemoryBytes) : 0;
-  const before = new Map(live?.disks.map((disk) => [disk.name, disk.capacityBytes]));
+  const before = new Map(disksBefore(operation, live).map(({ name, capacityBytes = 0 }) => [name, capacityBytes]));
   const addedStorageBytes = desired.disks.reduce(
     (sum, { name, type, capacityBytes = 0 }) =>
       type === "ide_cdrom" ? sum : sum + Math.max(0, capacityBytes - (before.get(name) ?? 0)),
@@ -28,6 +28,14 @@ function demandOf(operation: Operation, desired: DesiredVirdomain, live: LiveVir
   if (operation.kind === "stop" || (addedMemoryBytes === 0 && addedStorageBytes === 0)) return noDemand;
   return { vmMemoryBytes: addedMemoryBytes === 0 ? 0 : desired.memoryBytes, addedMemoryBytes, addedStorageBytes };
 }
+
+/** What is there already of the disks it ends with: a VM that is kept beside its successor keeps its own. */
+function disksBefore({ successor, kind, quarantine }: Operation, live: LiveVirdomain | undefined): DisksBefore {
+  if (successor !== undefined) return successor.disks;
+  return kind === "replace" && quarantine !== undefined ? [] : (live?.disks ?? []);
+}
+
+type DisksBefore = readonly { readonly name: string | undefined; readonly capacityBytes: number | undefined }[];
 
 /** Why an operation can never succeed on this cluster, or undefined. Only what is certain counts. */
 export function neverFits({ demand, cluster }: Operation, capacity: ClusterCapacity): string | undefined {

@@ -26,7 +26,7 @@ export function losesData(operation: Operation): boolean {
 export function lossOf(operation: Operation): Loss {
   const paths = operation.changes.filter((change) => change.lostBytes !== undefined).map((change) => change.path);
   const key = identityKey(operation.identity);
-  const stays = operation.kind === "update" || operation.kind === "restore";
+  const stays = operation.kind === "update" || operation.kind === "restore" || operation.successor !== undefined;
   return { cluster: operation.cluster, key, kind: operation.kind, paths: stays ? paths : [] };
 }
 
@@ -36,11 +36,19 @@ export function coversLoss(losses: readonly Loss[], loss: Loss): boolean {
     (known) =>
       known.cluster === loss.cluster &&
       known.key === loss.key &&
-      // What may be lost at once may as well be kept for a time.
-      (known.kind === loss.kind || (known.kind === "delete" && loss.kind === "quarantine")) &&
+      (known.kind === loss.kind || (mayBecome[known.kind] ?? []).includes(loss.kind)) &&
       loss.paths.every((path) => known.paths.includes(path)),
   );
 }
+
+/**
+ * What may be lost at once may as well be kept for a time; and a rebuild that was cut off is planned in parts: the old
+ * VM goes into quarantine, the one it was before comes back.
+ */
+const mayBecome: Partial<Record<Loss["kind"], readonly Loss["kind"][]>> = {
+  delete: ["quarantine"],
+  replace: ["quarantine", "restore"],
+};
 
 /**
  * The rules of SAFE-2: a budget per run, nothing at all on an empty desired state or a rewritten branch, and an
@@ -124,6 +132,8 @@ function approvalIdOf(losing: readonly Operation[]): string {
     key: identityKey(operation.identity),
     id: operation.virdomainId,
     kind: operation.kind,
+    // To keep the old VM is another promise than to delete it.
+    ...(operation.kind === "replace" ? { kept: operation.quarantine !== undefined } : {}),
     lost: operation.changes.filter((change) => change.lostBytes !== undefined).map((change) => change.path),
   }));
   return contentHash(

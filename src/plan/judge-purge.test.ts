@@ -20,7 +20,20 @@ function withQuarantine(quarantineMs: number) {
   return { ...db, policy: { ...defaultPolicy, quarantineMs } };
 }
 
-const due: PurgeInput = { cluster: "lab", instance: "edge", live: aside, nowMs: 9 * dayMs, repository: knows(without) };
+const due: PurgeInput = {
+  cluster: "lab",
+  instance: "edge",
+  live: aside,
+  others: [],
+  nowMs: 9 * dayMs,
+  repository: knows(without),
+};
+
+/** Every manifest still asks for it, and this VM is beside it. */
+function beside(changes: Partial<OwnershipMark>, more: Partial<LiveVirdomain> = {}): Partial<PurgeInput> {
+  const other: LiveVirdomain = { ...found, id: "vm-2", name: "web", mark: { ...present, ...changes }, ...more };
+  return { others: [other], repository: knows(desiredState([target("lab", [web])])), nowMs: 99 * dayMs };
+}
 
 describe("a VM whose quarantine is over", () => {
   it.each<[string, Partial<PurgeInput>]>([
@@ -36,6 +49,7 @@ describe("a VM whose quarantine is over", () => {
       "its application is undeployed and nothing is left",
       { repository: knows(desiredState([], { undeployed: new Set(["shop"]) })) },
     ],
+    ["another VM is by now what the manifests ask for", beside({})],
     [
       "it is being taken apart already, though it is asked for again",
       {
@@ -62,6 +76,11 @@ describe("a VM whose quarantine is over", () => {
     ["its cluster works on it", { live: { ...aside, busy: true } }],
     ["it has its name still", { live: { ...aside, name: "web" } }],
     ["a manifest asks for it", { repository: knows(desiredState([target("lab", [web])])), nowMs: 99 * dayMs }],
+    ["the VM in its place is still being built", beside({ building: true })],
+    ["the VM in its place is in quarantine, too", beside({ quarantine: note })],
+    ["the VM in its place is a copy", beside({}, { clone: true })],
+    ["the VM in its place is another instance's", beside({ instance: "other" })],
+    ["the VM beside it is another one", beside({ identity: db.identity })],
     [
       "a manifest asks for it by another name",
       {

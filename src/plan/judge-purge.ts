@@ -10,6 +10,8 @@ export interface PurgeInput {
   readonly instance: string;
   readonly live: LiveVirdomain;
   readonly nowMs: number;
+  /** What else is on the cluster: one of them may be what the manifests ask for. */
+  readonly others: readonly LiveVirdomain[];
   /** The VM's repository as far as it is known now; `gone` when others are configured and this one no longer is. */
   readonly repository: PurgeRepository | "gone";
 }
@@ -47,14 +49,14 @@ function untilItsTime({ atMs, untilMs }: NonNullable<OwnershipMark["quarantine"]
 function wantedBy(
   { uncertain, desired }: PurgeRepository,
   mark: OwnershipMark,
-  { cluster, nowMs }: PurgeInput,
+  { cluster, nowMs, others }: PurgeInput,
 ): string | undefined {
   if (uncertain !== undefined) return uncertain;
   if (desired === undefined) return "its repository was never synced";
   const { application, repository } = mark.identity;
   if (desired.repository !== repository) return "its repository is another one";
   // One that is being taken apart already is nobody's wish any more: its disks are going.
-  if (!mark.building && isWanted(desired, cluster, mark)) return "a manifest asks for it";
+  if (!mark.building && !isReplaced(mark, others) && isWanted(desired, cluster, mark)) return "a manifest asks for it";
   if (desired.drafts?.has(application) === true) return `${application} is a draft`;
   if (desired.brokenApplications.has(application)) return `the manifest of ${application} has problems`;
   if (!desired.complete) return "a file of the repository cannot be read";
@@ -76,4 +78,19 @@ function isWanted(desired: DesiredState, cluster: string, { identity }: Ownershi
     .flatMap((target) => target.virdomains)
     .flatMap((virdomain) => [virdomain.identity, ...virdomain.formerIdentities])
     .some((wanted) => identityKey(wanted) === key);
+}
+
+/** Whether another VM is the one of this mark by now, whole: then what a manifest asks for is that one. */
+function isReplaced({ instance, identity }: OwnershipMark, others: readonly LiveVirdomain[]): boolean {
+  const key = identityKey(identity);
+  return others.some(
+    ({ mark, clone, replica }) =>
+      mark !== undefined &&
+      mark.instance === instance &&
+      mark.quarantine === undefined &&
+      !mark.building &&
+      !clone &&
+      !replica &&
+      identityKey(mark.identity) === key,
+  );
 }

@@ -1,7 +1,13 @@
 import { type DesiredVirdomain, identityKey, type Target, targetKey } from "../fleet/desired-state.ts";
 import { compareText } from "../lib/compare.ts";
 import { assumeApplied } from "./assume-applied.ts";
-import { changeOperation, createOperation, quarantineOperation, restoreOperation } from "./build-operation.ts";
+import {
+  changeOperation,
+  createOperation,
+  keepReplaced,
+  quarantineOperation,
+  restoreOperation,
+} from "./build-operation.ts";
 import { neverFits, withDemand } from "./check-capacity.ts";
 import { targetsOn } from "./cluster-index.ts";
 import { type DiffContext, diffVirdomain, isProtected } from "./diff-virdomain.ts";
@@ -11,9 +17,10 @@ import { owedKey, owedPower } from "./power.ts";
 import { planRemovals } from "./plan-removals.ts";
 import type { Conflict, Notice, Operation, TargetSummary } from "./plan.ts";
 import { type ClusterPlanInput, createPlanner, inScope, type Planner } from "./planner.ts";
+import { canComeBack, quarantinedOf } from "./quarantine.ts";
 import { untellableReadiness } from "./readiness.ts";
 import { scaledDownNotices } from "./scaled-down.ts";
-import { withSnapshot } from "./snapshot-need.ts";
+import { snapshotBefore, withSnapshot } from "./snapshot-need.ts";
 
 export interface ClusterPlan {
   readonly operations: readonly Operation[];
@@ -139,11 +146,35 @@ function planVirdomain(planner: Planner, target: Target, desired: DesiredVirdoma
       notices,
     };
   }
+  if (operation?.kind === "replace")
+    return { operation: planReplacement(planner, desired, live, operation), conflicts: [], notices };
   return {
     operation: operation === undefined ? undefined : withSnapshot(operation, desired, live, planner.input.traits),
     conflicts: [],
     notices,
   };
+}
+
+/** The old VM is kept as policy said before this revision. Kept as a whole, it needs no snapshot. */
+function planReplacement(
+  planner: Planner,
+  desired: DesiredVirdomain,
+  live: LiveVirdomain,
+  operation: Operation,
+): Operation {
+  const { traits } = planner.input;
+  const keepMs = (planner.base.get(identityKey(desired.identity)) ?? desired).policy.quarantineMs;
+  const returning = quarantinedOf(desired, planner.quarantined).find((each) => canComeBack(desired, each, traits));
+  const difference = returning && diffVirdomain(desired, returning, traits, contextOf(planner, desired));
+  if (returning === undefined || difference === undefined || difference.refusals.length > 0) {
+    const kept = keepReplaced(operation, { keepMs });
+    return keepMs > 0 ? kept : withSnapshot(kept, desired, live, traits);
+  }
+  planner.claimed.add(returning.id);
+  const { changes } = difference;
+  const planned = keepReplaced(operation, { keepMs, successor: { live: returning, changes } });
+  const snapshot = snapshotBefore(desired, { changes, live: returning, wasOn: false }, traits);
+  return snapshot === undefined ? planned : { ...planned, snapshot };
 }
 
 /** Its disks are out of reach for this revision, and nobody may take them for lost. */

@@ -82,10 +82,19 @@ export interface Operation {
   readonly snapshot?: PlannedSnapshot;
   /** What it asks of its cluster. Left out: nothing the VM does not have already. */
   readonly demand?: Demand;
-  /** How long a quarantine is to last. Left out: it is none. */
+  /** How long the VM that goes, or is replaced, stays in quarantine. Left out: it goes into none. */
   readonly quarantine?: PlannedQuarantine;
   /** The quarantine a VM comes back from. Left out: it comes from none. */
   readonly restores?: QuarantineNote;
+  /** The VM in quarantine that takes the place of a replaced one, with its disks. Left out: a new one is made. */
+  readonly successor?: PlannedSuccessor;
+}
+
+export interface PlannedSuccessor {
+  readonly virdomainId: string;
+  /** The quarantine it comes back from. */
+  readonly note: QuarantineNote;
+  readonly disks: Operation["disks"];
 }
 
 export interface PlannedQuarantine {

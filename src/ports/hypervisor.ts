@@ -80,6 +80,20 @@ export interface Hypervisor extends AsyncDisposable {
   ensureSnapshot(live: LiveVirdomain, request: SnapshotRequest, context: ChangeContext): Promise<SnapshotReference>;
   /** The newest snapshot this instance took of a VM under a label. */
   findSnapshot(virdomainId: string, label: string, signal: AbortSignal): Promise<SnapshotReference | undefined>;
+  /** Every snapshot this instance took of a VM and that is still there, the newest first. Others' are not among them. */
+  listSnapshots(virdomainId: string, signal: AbortSignal): Promise<readonly KeptSnapshot[]>;
+  /**
+   * Answers a VM, off, whose disks hold what a snapshot of `source` kept; nothing of what `source` holds now is lost.
+   * Where the platform goes back in place this is `source` itself with its mark and name, and what it held until now is
+   * in a new snapshot (`kept`). Elsewhere it is a copy of its own that carries no mark and is nobody's until `handOver`;
+   * `source` stays as it is. Both are off. A repeat from any half-done state goes on, or does it anew.
+   */
+  restoreSnapshot(source: LiveVirdomain, request: RestoreRequest, context: ChangeContext): Promise<RestoredVirdomain>;
+  /**
+   * Gives a VM that `restoreSnapshot` answered this mark, name and the memory of which device is which, in one step: it is
+   * the one of its identity from then on. The caller has set aside whichever VM was it before.
+   */
+  handOver(restored: RestoredVirdomain, request: HandOverRequest, context: ChangeContext): Promise<LiveVirdomain>;
   /**
    * Removes snapshots that this instance took and whose time is over at `nowMs`; one list call. VMs that are busy are
    * left for another time, and whatever others took is never touched. Answers what is gone through this call.
@@ -113,6 +127,35 @@ export interface SnapshotReference {
   readonly id: string;
   readonly virdomainId: string;
   readonly label: string;
+}
+
+/** A snapshot with the times that people ask for. */
+export interface KeptSnapshot extends SnapshotReference {
+  readonly takenAtMs: number;
+  /** Undefined: until somebody removes it. */
+  readonly expiresAtMs: number | undefined;
+}
+
+export interface RestoreRequest {
+  /** One of `source`, as `listSnapshots` tells it. */
+  readonly snapshotId: string;
+  /** What a snapshot of the present state is called and how long it is kept, where one is taken. */
+  readonly label: string;
+  readonly keepUntilMs: number;
+}
+
+export interface RestoredVirdomain {
+  readonly live: LiveVirdomain;
+  /** The VM and the snapshot it was made from. */
+  readonly source: LiveVirdomain;
+  readonly snapshotId: string;
+  /** Holds what the VM held before, where the VM itself went back. */
+  readonly kept: SnapshotReference | undefined;
+}
+
+export interface HandOverRequest {
+  readonly mark: OwnershipMark;
+  readonly name: string;
 }
 
 /** What a change may use and must respect. */

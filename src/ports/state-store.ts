@@ -23,6 +23,9 @@ export interface StateStore extends WebhookRecords, VirdomainSightings, AsyncDis
   /** Takes a named lease, or answers undefined while somebody else holds it. Leases end by themselves after `ttlMs`. */
   acquireLease(name: string, ttlMs: number): Promise<Lease | undefined>;
 
+  /** Holds one VM of a cluster against every operation, as an operation does; undefined while one is under way on it. */
+  holdVirdomain(cluster: string, virdomainKey: string, ttlMs: number): Promise<Lease | undefined>;
+
   readBranch(repository: string): Promise<BranchRecord>;
   /** Atomic. Records a new tip and the commits that arrived with it, all of which now await a final status. */
   recordObserved(repository: string, tip: string, arrived: readonly string[]): Promise<void>;

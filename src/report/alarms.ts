@@ -44,6 +44,7 @@ function listAlarms(plan: Plan, nowMs: number, words: ApprovalWords = {}): reado
     ...deletes(plan),
     ...replacements(plan),
     ...dataLoss(plan),
+    ...keptReplacements(plan, nowMs),
     ...quarantines(plan, nowMs),
     ...conflicts(plan),
     ...capacityAlarm(plan),
@@ -109,7 +110,7 @@ function planOf({ planId }: GivenApproval): string {
 
 /** What counts as lost stays for a while when it goes into quarantine. */
 function staying(operations: readonly Operation[], nowMs: number): readonly string[] {
-  const kept = operations.filter(({ kind }) => kind === "quarantine");
+  const kept = operations.filter(({ quarantine }) => quarantine !== undefined);
   const [first] = kept.map((operation) => keptUntil(operation, nowMs)).sort();
   if (first === undefined) return [];
   const subject = kept.length === 1 ? "1 of them goes" : `${kept.length} of them go`;
@@ -149,7 +150,7 @@ function deletes(plan: Plan): readonly Alarm[] {
 }
 
 function replacements(plan: Plan): readonly Alarm[] {
-  const operations = plan.operations.filter((operation) => operation.kind === "replace");
+  const operations = plan.operations.filter(({ kind, quarantine }) => kind === "replace" && quarantine === undefined);
   const items = groupItems(operations, (operation) => {
     const causes = operation.changes.filter((change) => change.disruption === "rebuild").map(describeChange);
     return `${causes.join("; ")}; disks made anew: ${diskList(operation.disks)}`;
@@ -158,9 +159,29 @@ function replacements(plan: Plan): readonly Alarm[] {
   return operations.length === 0 ? [] : [{ level: "CAUTION", title, items }];
 }
 
+/** The old VM is kept: nothing is lost before its time is over. */
+function keptReplacements(plan: Plan, nowMs: number): readonly Alarm[] {
+  const operations = plan.operations.filter(({ kind, quarantine }) => kind === "replace" && quarantine !== undefined);
+  const items = groupItems(operations, (operation) => {
+    const { changes, disks, successor } = operation;
+    const causes = changes.filter((change) => change.disruption === "rebuild").map(describeChange);
+    const until = `until ${keptUntil(operation, nowMs)} if it were done now`;
+    const made =
+      successor === undefined
+        ? `disks made anew: ${diskList(disks)}`
+        : `the VM it was until commit ${code(shortRevision(successor.note.revision))} comes back with its disks: ${diskList(successor.disks)}`;
+    return `${causes.join("; ")}; ${made}; the present ones are kept ${keptFor(operation)} (${until})`;
+  });
+  const subject = operations.length === 1 ? "the old VM goes" : "the old VMs go";
+  const title = `${plural(operations.length, "VM")} will be rebuilt: ${subject} into quarantine with ${operations.length === 1 ? "its" : "their"} disks, deleted when the time is over`;
+  return operations.length === 0 ? [] : [{ level: "WARNING", title, items }];
+}
+
 function dataLoss(plan: Plan): readonly Alarm[] {
   const operations = plan.operations.filter(
-    (operation) => !["delete", "replace", "quarantine"].includes(operation.kind) && losingChanges(operation).length > 0,
+    (operation) =>
+      (!["delete", "replace", "quarantine"].includes(operation.kind) || operation.successor !== undefined) &&
+      losingChanges(operation).length > 0,
   );
   const items = groupItems(operations, (operation) =>
     losingChanges(operation)

@@ -87,7 +87,8 @@ function compareHarm(a: Operation, b: Operation): number {
 }
 
 const costs: Partial<Record<Operation["kind"], (operation: Operation) => string>> = {
-  replace: () => ", disks made anew",
+  replace: (operation) =>
+    `${operation.successor === undefined ? ", disks made anew" : ", by the VM it was before"}${operation.quarantine === undefined ? "" : `, the old VM kept ${keptFor(operation)}`}`,
   quarantine: (operation) => `, kept ${keptFor(operation)}`,
   restore: () => " from quarantine, with its disks",
 };
@@ -110,11 +111,13 @@ function operationLines(operation: Operation): readonly string[] {
   return [
     `${symbol} ${operation.virdomain} (${operation.kind}${cost}${adopt})`,
     ...operation.changes.flatMap(changeLines),
-    ...disks.map((disk) => {
-      const size = disk.capacityBytes === undefined ? "as large as its image" : formatBytes(disk.capacityBytes);
-      return `${operation.kind === "create" || operation.kind === "restore" ? "+" : "-"}     disk ${disk.name}: ${size}`;
-    }),
+    ...disks.map((disk) => diskLine(operation.kind === "create" || operation.kind === "restore" ? "+" : "-", disk)),
+    ...(operation.successor?.disks ?? []).map((disk) => diskLine("+", disk)),
   ];
+}
+
+function diskLine(sign: "+" | "-", { name, capacityBytes }: Operation["disks"][number]): string {
+  return `${sign}     disk ${name}: ${capacityBytes === undefined ? "as large as its image" : formatBytes(capacityBytes)}`;
 }
 
 function changeLines(change: Change): readonly string[] {

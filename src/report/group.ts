@@ -59,7 +59,7 @@ function pickShown(operations: readonly Operation[], neutral: Operation): Operat
 /** What two operations must share to be the same thing on two clusters. */
 function comparable(operation: Operation): unknown {
   const { kind, application, identity, virdomain, changes, notices, disks, adopt, quarantine, restores } = operation;
-  const from = restores?.revision.slice(0, 7);
+  const from = (restores ?? operation.successor?.note)?.revision.slice(0, 7);
   return { kind, application, identity, virdomain, changes, notices, disks, adopt, quarantine, from };
 }
 

@@ -47,16 +47,18 @@ interface Listed {
 }
 
 function comesBackWhole(plan: Plan): Listed {
-  const operations = plan.operations.filter(({ kind }) => kind === "restore");
+  const operations = plan.operations.filter(({ kind, successor }) => kind === "restore" || successor !== undefined);
   const items = groupOperations(operations).map(
     ({ operation, clusters }) =>
-      `${code(operation.virdomain)} on ${clusterList(clusters)} comes back as the same VM with its disks: ${diskList(operation.disks)}`,
+      `${code(operation.virdomain)} on ${clusterList(clusters)} comes back as the same VM with its disks: ${diskList((operation.successor ?? operation).disks)}`,
   );
   return { count: operations.length, items };
 }
 
 function comesBackEmpty(plan: Plan): Listed {
-  const operations = plan.operations.filter(({ kind }) => kind === "create" || kind === "replace");
+  const operations = plan.operations.filter(
+    ({ kind, successor }) => kind === "create" || (kind === "replace" && successor === undefined),
+  );
   const items = groupOperations(operations).map(
     ({ operation, clusters }) =>
       `${code(operation.virdomain)} on ${clusterList(clusters)} comes back as a new VM with new disks: ${diskList(operation.disks)}`,

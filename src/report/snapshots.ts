@@ -7,8 +7,8 @@ import { groupBy } from "./group.ts";
  * go with the old VM, and nobody may take them for a way back.
  */
 export function describeSnapshots(plan: Plan): readonly string[] {
-  const taken = plan.operations.flatMap(({ kind, snapshot }) =>
-    snapshot === undefined ? [] : [{ rebuilt: kind === "replace", keepMs: snapshot.keepMs }],
+  const taken = plan.operations.flatMap(({ kind, snapshot, successor }) =>
+    snapshot === undefined ? [] : [{ rebuilt: kind === "replace" && successor === undefined, keepMs: snapshot.keepMs }],
   );
   const kept = groupBy(
     taken.filter(({ rebuilt }) => !rebuilt),

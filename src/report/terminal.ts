@@ -90,7 +90,8 @@ function operationSections(plan: Plan, paint: Paint, cut: (line: string) => stri
 }
 
 function operationLines(operation: Operation, paint: Paint, cut: (line: string) => string): readonly string[] {
-  const { symbol, style, verb } = looks[operation.kind];
+  const { symbol, style } = looks[operation.kind];
+  const verb = operation.kind === "replace" ? replaceVerb(operation) : looks[operation.kind].verb;
   const adopt = operation.adopt ? paint("magenta", " (taken over: it was not managed before)") : "";
   const reboot = reboots(operation) ? ", with a reboot" : "";
   const kept = operation.quarantine === undefined ? "" : ` ${keptFor(operation)}`;
@@ -100,6 +101,11 @@ function operationLines(operation: Operation, paint: Paint, cut: (line: string) 
     ...operation.changes.flatMap((change) => changeLines(change, pathWidth, paint, cut)),
     ...diskLines(operation, paint),
   ];
+}
+
+function replaceVerb({ quarantine, successor }: Operation): string {
+  const how = successor === undefined ? looks.replace.verb : "will be replaced by the VM it was before, with its disks";
+  return quarantine === undefined ? how : `${how}; the old one goes into quarantine, kept`;
 }
 
 function changeLines(
@@ -135,13 +141,19 @@ function shownValue(value: string | undefined): string {
 }
 
 function diskLines(operation: Operation, paint: Paint): readonly string[] {
-  return operation.disks.map((disk) => {
-    const size = disk.capacityBytes === undefined ? "as large as its image" : formatBytes(disk.capacityBytes);
-    const line = `        disk ${visible(disk.name)}: ${size}`;
+  const going = operation.disks.map((disk) => {
+    const line = diskLine(disk);
     if (operation.kind === "create" || operation.kind === "restore") return line;
-    if (operation.kind === "quarantine") return `${line}${paint("yellow", "  # lost when the time is over")}`;
+    if (operation.quarantine !== undefined) return `${line}${paint("yellow", "  # lost when the time is over")}`;
     return `${line}${paint("red", "  # data-loss")}`;
   });
+  const coming = operation.successor?.disks.map((disk) => `${diskLine(disk)}${paint("green", "  # comes back")}`) ?? [];
+  return [...going, ...coming];
+}
+
+function diskLine({ name, capacityBytes }: Operation["disks"][number]): string {
+  const size = capacityBytes === undefined ? "as large as its image" : formatBytes(capacityBytes);
+  return `        disk ${visible(name)}: ${size}`;
 }
 
 function noticeSection(plan: Plan, paint: Paint): string {

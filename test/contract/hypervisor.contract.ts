@@ -5,6 +5,8 @@ import type { LiveVirdomain, OwnershipMark } from "../../src/plan/live-state.ts"
 import { MiB, blankDisk, cdrom, cloudInit, freeContext, imageDisk, markOf, revision } from "../support/desired-vm.ts";
 import { type HypervisorBench, vmOn } from "../support/hypervisor-bench.ts";
 import { quarantineContract } from "./quarantine.contract.ts";
+import { replaceContract } from "./replace.contract.ts";
+import { restoreContract } from "./restore.contract.ts";
 import { snapshotContract } from "./snapshots.contract.ts";
 
 const signal = (): AbortSignal => AbortSignal.timeout(25_000);
@@ -14,11 +16,13 @@ export function hypervisorContract(
   open: () => Promise<HypervisorBench>,
   skips: Readonly<Record<string, string>> = {},
 ): void {
-  const check = (title: string, body: (bench: HypervisorBench) => Promise<void>): void => {
-    it.skipIf(title in skips)(title in skips ? `${title} (skipped: ${skips[title]})` : title, async () => {
+  const check = (title: string, body: (bench: HypervisorBench) => Promise<void>, timeoutMs?: number): void => {
+    const shown = title in skips ? `${title} (skipped: ${skips[title]})` : title;
+    const work = async (): Promise<void> => {
       await using bench = await open();
       await body(bench);
-    });
+    };
+    it.skipIf(title in skips)(shown, work, timeoutMs);
   };
   for (const machineType of ["bios", "uefi", "tpm"] as const) {
     check(`creates a ${machineType} VM with disks, a CD-ROM, NICs and cloud-init, and it starts`, async (bench) => {
@@ -303,6 +307,8 @@ export function hypervisorContract(
 
   snapshotContract(check);
   quarantineContract(check);
+  restoreContract(check);
+  replaceContract(check);
 
   check("answers undefined for a VM that does not exist", async (bench) => {
     expect(await bench.driver.findVirdomain("5b7c9d1f-0000-4000-8000-000000000000", signal())).toBeUndefined();

@@ -392,6 +392,20 @@ export function stateStoreContract(open: () => Promise<StateStore>): void {
       await hold.end(undefined);
       expect(await store.beginOperation(request(newer))).toMatchObject({ kind: "begun" });
     });
+    check("and a person's hold on a VM exclude each other", async (store, repository) => {
+      const record = await running(store, repository);
+      const { cluster, virdomainKey } = request(record);
+      const { hold } = await begin(store, request(record));
+      expect(await store.holdVirdomain(cluster, virdomainKey, 30_000)).toBeUndefined();
+      await hold.end(undefined);
+      const lease = await store.holdVirdomain(cluster, virdomainKey, 30_000);
+      expect(lease?.token).toBeGreaterThan(hold.token);
+      expect(await store.holdVirdomain(cluster, virdomainKey, 30_000)).toBeUndefined();
+      expect(await store.beginOperation(request(record))).toEqual({ kind: "virdomain-held" });
+      expect(await lease?.renew()).toBe(true);
+      await lease?.release();
+      expect(await store.beginOperation(request(record))).toMatchObject({ kind: "begun" });
+    });
     check("refuses when its sync does not run", async (store, repository) => {
       const record = await running(store, repository);
       await store.supersedeSync(record.id, "newer", []);

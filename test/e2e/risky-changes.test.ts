@@ -191,8 +191,12 @@ describe("a change that takes a disk", () => {
   });
 });
 
-describe("a rebuild", () => {
-  const rebuilt: DesiredVirdomain = { ...small, machineType: "uefi" };
+describe("a rebuild that keeps nothing", () => {
+  const rebuilt: DesiredVirdomain = {
+    ...small,
+    machineType: "uefi",
+    policy: { ...defaultPolicy, quarantineMs: 0 },
+  };
 
   it("takes a snapshot after the VM is off and before it is deleted, and does not speak of it once it went with the VM", async () => {
     await using lab = await openHypercoreLab();

@@ -96,6 +96,13 @@ export const examples: readonly Example[] = [
     },
   },
   {
+    name: "rebuild",
+    title: "A VM that is rebuilt, and one that was",
+    about:
+      "The old VM of a rebuild is kept like a deleted one. Where a revert asks for the VM it was before, that one takes its place again.",
+    plan: aPlan({ operations: rebuilt() }),
+  },
+  {
     name: "problems",
     title: "A manifest with problems",
     about: "Every problem links to its line. Applications without problems are still planned.",
@@ -276,6 +283,26 @@ function deletionsOverBudget(): Plan {
       approved: false,
     },
   });
+}
+
+function rebuilt(): readonly Operation[] {
+  const disks = [{ name: "system", capacityBytes: 120 * GB }];
+  const quarantine = { keepMs: 7 * 86_400_000 };
+  const atMs = Date.UTC(2026, 10, 21, 8);
+  const note = { atMs, untilMs: atMs + quarantine.keepMs, revision: "0c4be71d9a52", name: "win-file" };
+  const rebuild = (from: string, to: string) =>
+    aChange("machine_type", from, to, { kind: "machine-type", disruption: "rebuild" });
+  const common = { kind: "replace", application: "mixed-os-environment", disruption: "data-loss", quarantine } as const;
+  return [
+    anOperation({ ...common, virdomain: "win-dc", changes: [rebuild("bios", "uefi")], disks }),
+    anOperation({
+      ...common,
+      virdomain: "win-file",
+      changes: [rebuild("tpm", "uefi"), aChange("memory", "4 GiB", "8 GiB", { disruption: "reboot" })],
+      disks,
+      successor: { virdomainId: "5c1f", note, disks: [...disks, { name: "share", capacityBytes: 2_000 * GB }] },
+    }),
+  ];
 }
 
 function rollback(): Plan {

@@ -7,7 +7,11 @@ import { type LiveState, type LiveVirdomain, type OwnershipMark, toLiveState } f
 import type {
   ChangeContext,
   CloudInitState,
+  HandOverRequest,
   Hypervisor,
+  KeptSnapshot,
+  RestoredVirdomain,
+  RestoreRequest,
   SnapshotReference,
   SnapshotRequest,
 } from "../../ports/hypervisor.ts";
@@ -23,7 +27,9 @@ import { ImageLibrary } from "./images/image-library.ts";
 import { type HypercoreOptions, defaultTimeouts } from "./options.ts";
 import { OrphanedUploads } from "./images/orphaned-uploads.ts";
 import { startVm, stopVm } from "./vm/power.ts";
-import { ensureSnapshot, findSnapshot } from "./snapshots/snapshots.ts";
+import { handOverCopy } from "./snapshots/hand-over.ts";
+import { copyFromSnapshot, findRestoring, type Restoring } from "./snapshots/restore.ts";
+import { ensureSnapshot, findSnapshot, listSnapshots } from "./snapshots/snapshots.ts";
 import { TaskWaiter } from "./rest/task-tag.ts";
 import { toVirdomain } from "./vm/to-virdomain.ts";
 import { hypercoreTraits } from "./traits.ts";
@@ -195,6 +201,34 @@ class HypercoreDriver implements Hypervisor {
 
   async findSnapshot(virdomainId: string, label: string, signal: AbortSignal): Promise<SnapshotReference | undefined> {
     return findSnapshot(this.#access, this.#options.instance, virdomainId, label, signal);
+  }
+
+  async listSnapshots(virdomainId: string, signal: AbortSignal): Promise<readonly KeptSnapshot[]> {
+    return listSnapshots(this.#access, this.#options.instance, virdomainId, signal);
+  }
+
+  async restoreSnapshot(
+    source: LiveVirdomain,
+    { snapshotId }: RestoreRequest,
+    context: ChangeContext,
+  ): Promise<RestoredVirdomain> {
+    const run = await this.#restoring(source, snapshotId, context);
+    return { live: toVirdomain(await copyFromSnapshot(run)), source, snapshotId, kept: undefined };
+  }
+
+  async handOver(
+    { live, source, snapshotId }: RestoredVirdomain,
+    request: HandOverRequest,
+    context: ChangeContext,
+  ): Promise<LiveVirdomain> {
+    this.#requireOwn(request.mark);
+    const run = await this.#restoring(source, snapshotId, context);
+    return toVirdomain(await handOverCopy(run, live.id, request, await this.#knowsLabels(context.signal)));
+  }
+
+  async #restoring(source: LiveVirdomain, snapshotId: string, context: ChangeContext): Promise<Restoring> {
+    if (source.mark !== undefined) this.#requireOwn(source.mark);
+    return findRestoring(this.#access, this.#options.instance, source, snapshotId, context);
   }
 
   async removeOrphanedUploads(context: ChangeContext): Promise<readonly string[]> {

@@ -8,7 +8,11 @@ import { type LiveState, type LiveVirdomain, type OwnershipMark, toLiveState } f
 import type {
   ChangeContext,
   CloudInitState,
+  HandOverRequest,
   Hypervisor,
+  KeptSnapshot,
+  RestoredVirdomain,
+  RestoreRequest,
   SnapshotReference,
   SnapshotRequest,
 } from "../../ports/hypervisor.ts";
@@ -22,7 +26,8 @@ import { watchEvents } from "./events.ts";
 import { findDomain, type Host, readInGroups } from "./host.ts";
 import { defaultTimeouts, type LibvirtOptions } from "./options.ts";
 import { removeExpiredSnapshots } from "./snapshots/expired-snapshots.ts";
-import { ensureSnapshot, findSnapshot } from "./snapshots/snapshots.ts";
+import { revertTo } from "./snapshots/revert.ts";
+import { ensureSnapshot, findSnapshot, listKept } from "./snapshots/snapshots.ts";
 import { ImageLibrary, OrphanedUploads } from "./storage/image-library.ts";
 import { type Pool, readPool } from "./storage/pool.ts";
 import { capacitiesOf } from "./storage/volumes.ts";
@@ -228,6 +233,34 @@ class LibvirtDriver implements Hypervisor {
 
   async removeExpiredSnapshots(nowMs: number, context: ChangeContext): Promise<readonly SnapshotReference[]> {
     return removeExpiredSnapshots(this.#host, nowMs, context);
+  }
+
+  async listSnapshots(virdomainId: string, signal: AbortSignal): Promise<readonly KeptSnapshot[]> {
+    return listKept(this.#host, virdomainId, signal);
+  }
+
+  async restoreSnapshot(
+    source: LiveVirdomain,
+    request: RestoreRequest,
+    context: ChangeContext,
+  ): Promise<RestoredVirdomain> {
+    if (source.mark !== undefined) this.#requireOwn(source.mark);
+    const { domain, kept } = await revertTo(this.#host, source, request, context);
+    return {
+      live: await this.#toVirdomain(domain, context.signal),
+      source,
+      snapshotId: request.snapshotId,
+      kept,
+    };
+  }
+
+  /** It never was another VM. */
+  async handOver(
+    { live }: RestoredVirdomain,
+    { mark, name }: HandOverRequest,
+    context: ChangeContext,
+  ): Promise<LiveVirdomain> {
+    return this.remark(live, mark, name, context);
   }
 
   async removeOrphanedUploads(context: ChangeContext): Promise<readonly string[]> {

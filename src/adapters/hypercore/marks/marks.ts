@@ -23,11 +23,16 @@ export interface SlotPlace {
   readonly slot: number;
 }
 
-const ours = /^kg-(?:(?:own|vm|rev|ci|dep|disk|nic|tag|quarantine):|(?:building|protect)$)/;
+const ours = /^kg-(?:(?:own|vm|rev|ci|dep|disk|nic|tag|quarantine|restoring):|(?:building|protect)$)/;
 const shortLength = 12;
 
 export function isOurMark(text: string): boolean {
   return ours.test(text.trim());
+}
+
+/** What alone is on a copy made from a snapshot until it is handed over: no mark, so that nobody takes it for a VM of ours. */
+export function restoringTag(snapshotUuid: string): string {
+  return `kg-restoring:${snapshotUuid}`;
 }
 
 /** Takes marks apart. Malformed ones are dropped rather than trusted. */

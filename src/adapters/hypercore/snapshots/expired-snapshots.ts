@@ -49,7 +49,11 @@ async function removeSnapshot(
   return gone === true;
 }
 
-async function readSnapshot(access: ClusterAccess, uuid: string, signal: AbortSignal): Promise<VmSnapshot | undefined> {
+export async function readSnapshot(
+  access: ClusterAccess,
+  uuid: string,
+  signal: AbortSignal,
+): Promise<VmSnapshot | undefined> {
   const found = await access.client.list(`VirDomainSnapshot/${encodeURIComponent(uuid)}`, toSnapshotWire, signal);
   return found.find((snapshot) => snapshot.uuid === uuid);
 }

@@ -1,4 +1,4 @@
-import { members, text, UnexpectedShape } from "../rest/wire.ts";
+import { members, text, toVirDomainWire, UnexpectedShape, type VirDomain } from "../rest/wire.ts";
 
 /** The members of a VirDomainSnapshot this driver uses, checked on arrival. Times are milliseconds. */
 export interface VmSnapshot {
@@ -9,6 +9,8 @@ export interface VmSnapshot {
   readonly takenAtMs: number;
   /** Undefined when it is kept until somebody removes it. */
   readonly expiresAtMs: number | undefined;
+  /** The VM as it was; undefined where the cluster does not show it, or not in full. */
+  readonly domain: VirDomain | undefined;
 }
 
 const labelPrefix = "kraken-gitops/";
@@ -56,7 +58,17 @@ export function toSnapshotWire(value: unknown): VmSnapshot {
     type: text(snapshot.type),
     takenAtMs: seconds(snapshot.timestamp) * 1000,
     expiresAtMs: retainSeconds === 0 ? undefined : retainSeconds * 1000,
+    domain: toDomain(snapshot.domain),
   };
+}
+
+function toDomain(value: unknown): VirDomain | undefined {
+  try {
+    return toVirDomainWire(value);
+  } catch (error) {
+    if (error instanceof UnexpectedShape) return undefined;
+    throw error;
+  }
 }
 
 /** 0 for what is no point in time. */

@@ -1,6 +1,6 @@
 import { WatcherError } from "../../../lib/errors.ts";
 import type { LiveVirdomain } from "../../../plan/live-state.ts";
-import type { ChangeContext, SnapshotReference, SnapshotRequest } from "../../../ports/hypervisor.ts";
+import type { ChangeContext, KeptSnapshot, SnapshotReference, SnapshotRequest } from "../../../ports/hypervisor.ts";
 import { type ClusterAccess, awaitTurn, findVm, vanished } from "../access.ts";
 import { checkpoint } from "../../boundaries.ts";
 import { requireOurs } from "../vm/delete.ts";
@@ -65,6 +65,26 @@ function requireManaged(access: ClusterAccess, vm: VirDomain, live: LiveVirdomai
       "virdomain-conflict",
       `cluster ${access.cluster}: VM ${vm.name} does not carry our mark and no snapshot of it is taken`,
     );
+}
+
+/** Every snapshot of ours of a VM, the newest first. */
+export async function listSnapshots(
+  access: ClusterAccess,
+  instance: string,
+  uuid: string,
+  signal: AbortSignal,
+): Promise<KeptSnapshot[]> {
+  const vm = await findVm(access, uuid, signal);
+  if (vm === undefined || vm.snapUUIDs.length === 0) return [];
+  const all = await access.client.list("VirDomainSnapshot", toSnapshotWire, signal);
+  return all
+    .filter((snapshot) => snapshot.domainUUID === uuid)
+    .flatMap((snapshot) => {
+      const label = ownLabel(snapshot, instance);
+      const { takenAtMs, expiresAtMs } = snapshot;
+      return label === undefined ? [] : [{ ...toReference(snapshot, label), takenAtMs, expiresAtMs }];
+    })
+    .sort((a, b) => b.takenAtMs - a.takenAtMs);
 }
 
 /** Snapshots cannot be asked for by VM: the list is fetched whole, and only when the VM has any. */

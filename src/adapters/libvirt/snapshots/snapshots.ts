@@ -1,6 +1,6 @@
 import { WatcherError } from "../../../lib/errors.ts";
 import type { LiveVirdomain } from "../../../plan/live-state.ts";
-import type { ChangeContext, SnapshotReference, SnapshotRequest } from "../../../ports/hypervisor.ts";
+import type { ChangeContext, KeptSnapshot, SnapshotReference, SnapshotRequest } from "../../../ports/hypervisor.ts";
 import { checkpoint } from "../../boundaries.ts";
 import { disksOf, idOfSource } from "../domain/devices.ts";
 import type { Domain } from "../domain/domain.ts";
@@ -73,6 +73,20 @@ function toSnapshot(text: string): Snapshot {
         : disksOf(domain).flatMap(({ source }) => (source === undefined ? [] : [idOfSource(source)])),
     ),
   };
+}
+
+/** Every snapshot of ours of a VM, the newest first. */
+export async function listKept(host: Host, uuid: string, signal: AbortSignal): Promise<KeptSnapshot[]> {
+  const { instance } = host.options;
+  if ((await findDomain(host, uuid, signal)) === undefined) return [];
+  return (await listSnapshots(host, uuid, signal))
+    .flatMap((snapshot) => {
+      const label = ownLabel(snapshot, instance);
+      if (label === undefined) return [];
+      const { takenAtMs, name } = snapshot;
+      return [{ ...toReference(uuid, snapshot, label), takenAtMs, expiresAtMs: expiryOf(name, instance) }];
+    })
+    .sort((a, b) => b.takenAtMs - a.takenAtMs || (a.id < b.id ? 1 : -1));
 }
 
 /** What snapshots of a VM, whoever took them, still need. */
