@@ -1,4 +1,4 @@
-import { readFileSync, readdirSync, statSync } from "node:fs";
+import { type Dirent, readFileSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 
 /**
@@ -49,11 +49,19 @@ function readRefs(directory: string): string {
 }
 
 function looseRefs(directory: string, folder: string): string[] {
-  const entries = readdirSync(join(directory, folder), { withFileTypes: true });
-  return entries.flatMap((entry) => {
+  return entriesOf(join(directory, folder)).flatMap((entry) => {
     const name = `${folder}/${entry.name}`;
     return entry.isDirectory() ? looseRefs(directory, name) : [`${name} ${contentOf(join(directory, name))}`];
   });
+}
+
+/** Folders go with the last ref in them. */
+function entriesOf(folder: string): Dirent[] {
+  try {
+    return readdirSync(folder, { withFileTypes: true });
+  } catch {
+    return [];
+  }
 }
 
 /** A file that goes at this moment makes a text unlike the one before and after. */
