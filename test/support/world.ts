@@ -26,7 +26,7 @@ export interface WorldOptions {
   readonly log?: Log;
   /** Whose REST and webhooks the forge speaks; GitHub's unless given. */
   readonly dialect?: "github" | "gitlab" | "gitea";
-  /** Poll interval; short by default. */
+  /** Poll interval; short by default, not shorter: each poll starts three processes while a test waits. */
   readonly pollMs?: number;
 }
 
@@ -96,7 +96,7 @@ export class World implements AsyncDisposable {
       clusterUrls.set(name, simulator.addresses[0] ?? "");
     }
     await writeImages(join(folder, "images"));
-    const config = inDialect(worldConfig(folder, forge, clusterUrls, options.pollMs ?? 100), dialect);
+    const config = inDialect(worldConfig(folder, forge, clusterUrls, options.pollMs ?? 250), dialect);
     return new World({
       folder,
       forge: new ForgeClient(forge.apiUrl, "acme/fleet", "alice-token"),
