@@ -1,7 +1,7 @@
 import { defineConfig } from "vitest/config";
 
 const random = ["test/e2e/crash.test.ts", "test/e2e/chaos.test.ts"];
-const core = ["src/**/*.test.ts", "test/{config,docs,report}/**/*.test.ts", ...random];
+const core = ["src/**/*.test.ts", "test/{config,docs,report}/**/*.test.ts"];
 const road = ["test/{cli,contract,e2e,libvirt,simulator}/**/*.test.ts"];
 
 export default defineConfig({
@@ -13,8 +13,10 @@ export default defineConfig({
     hookTimeout: 90_000,
     reporters: ["default"],
     projects: [
-      // Rules, properties, random kills and random faults: a failure is a fact, whatever a second run would say.
-      { extends: true, test: { name: "core", include: core } },
+      // Rules and properties. Modules hold caches at most, no state: one process loads them once for many files.
+      { extends: true, test: { name: "core", include: core, isolate: false } },
+      // Random kills and random faults: a failure is a fact, whatever a second run would say.
+      { extends: true, test: { name: "random", include: random } },
       // Many real processes on a machine that may be busy: one that was starved gets a second, reported, chance.
       { extends: true, test: { name: "road", include: road, exclude: random, retry: 1 } },
     ],

@@ -55,6 +55,36 @@ describe("the simulated forge over git", () => {
     expect(await clone.git("ls-remote", "origin", "refs/heads/main")).toContain("refs/heads/main");
   });
 
+  it.each([0, 2])(
+    "tells the refs as they are now in version %i of the protocol, moved in whatever way",
+    async (version) => {
+      const clone = await lab.seeded();
+      const first = await clone.git("rev-parse", "HEAD");
+      const second = await clone.commit("Go on", { "base.txt": "two\n" });
+      await clone.git("push", "--quiet", "origin", "main:other");
+      const listed = (): Promise<string> =>
+        clone.git("-c", `protocol.version=${version}`, "ls-remote", "origin", "refs/heads/*");
+      const lines = (...refs: readonly string[]): string => refs.join("\n");
+      expect(await listed()).toBe(lines(`${first}\trefs/heads/main`, `${second}\trefs/heads/other`));
+      const bare = ["--git-dir", lab.bareRepository(1)];
+      await clone.git(...bare, "update-ref", "refs/heads/main", second);
+      expect(await listed()).toBe(lines(`${second}\trefs/heads/main`, `${second}\trefs/heads/other`));
+      await clone.git(...bare, "pack-refs", "--all");
+      expect(await listed()).toBe(lines(`${second}\trefs/heads/main`, `${second}\trefs/heads/other`));
+      await clone.git(...bare, "update-ref", "-d", "refs/heads/other");
+      expect(await listed()).toBe(`${second}\trefs/heads/main`);
+      await clone.git("push", "--quiet", "origin", "main:refs/tags/v1");
+      expect(await listed()).toBe(`${second}\trefs/heads/main`);
+      expect(await clone.git("ls-remote", "--tags", "origin")).toBe(`${second}\trefs/tags/v1`);
+    },
+  );
+
+  it("takes no request of another type", async () => {
+    const headers = { authorization: `Basic ${btoa("alice:alice-token")}` };
+    const asked = await fetch(`${lab.url}/acme/fleet.git/git-upload-pack`, { method: "POST", headers, body: "0000" });
+    expect(asked.status).toBe(415);
+  });
+
   it("refuses a wrong token, a push without write access, and a token without the contents permission", async () => {
     const clone = await lab.seeded();
     const push = async (token: string): Promise<string> => {

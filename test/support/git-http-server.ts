@@ -103,7 +103,7 @@ export class GitHttpServer implements AsyncDisposable {
   }
 
   #runBackend(request: IncomingMessage, response: ServerResponse): void {
-    const child = spawn("git", ["http-backend"], {
+    const child = spawn(backend(), {
       env: this.#cgiEnvironment(request),
       stdio: ["pipe", "pipe", "ignore"],
     });
@@ -138,6 +138,14 @@ export class GitHttpServer implements AsyncDisposable {
       ...(this.#options.auth ? { REMOTE_USER: "tester" } : {}),
     };
   }
+}
+
+let backendPath: string | undefined;
+
+/** The program itself: through `git http-backend` every request would cost a process more. */
+function backend(): string {
+  backendPath ??= join(execFileSync("git", ["--exec-path"], { encoding: "utf8" }).trim(), "git-http-backend");
+  return backendPath;
 }
 
 /** Lets a tenth of a second's share pass every tenth of a second. */

@@ -6,14 +6,14 @@ import { composeEngine, type OpenEngine } from "../../src/app/compose.ts";
 import { startWatching, startWorking } from "../../src/app/roles.ts";
 import { type DemoVm, listVms } from "../../src/cli/demo/cluster-client.ts";
 import { type DemoStatus, ForgeClient } from "../../src/cli/demo/forge-client.ts";
-import { WorkTree } from "../../src/cli/demo/work-tree.ts";
+import type { WorkTree } from "../../src/cli/demo/work-tree.ts";
 import type { ClusterConfig, Config, SecretReference } from "../../src/config/config.ts";
 import { Handles } from "../../src/lib/handles.ts";
 import type { Log } from "../../src/ports/log.ts";
 import { DEFAULT_USERS } from "../../src/simulator/forge/options.ts";
-import { startForgeSimulator } from "../../src/simulator/forge/simulator.ts";
 import { type HypercoreSimulatorOptions, startHypercoreSimulator } from "../../src/simulator/hypercore/simulator.ts";
 import { HypercoreContract, uncheckedHeader } from "./hypercore-contract.ts";
+import { beginWorld } from "./world-beginning.ts";
 import { waitFor } from "./wait-for.ts";
 
 export interface WorldOptions {
@@ -26,7 +26,7 @@ export interface WorldOptions {
   readonly log?: Log;
   /** Whose REST and webhooks the forge speaks; GitHub's unless given. */
   readonly dialect?: "github" | "gitlab" | "gitea";
-  /** Poll interval; short by default. */
+  /** Poll interval; short by default, not shorter: each poll starts three processes while a test waits. */
   readonly pollMs?: number;
 }
 
@@ -77,10 +77,8 @@ export class World implements AsyncDisposable {
     const handles = new Handles();
     handles.use({ [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) });
     const dialect = options.dialect ?? "github";
-    const forge = await startForgeSimulator({
+    const { forge, tree } = await beginWorld(folder, {
       dialect,
-      dataDir: join(folder, "forge"),
-      repositories: [{ owner: "acme", name: "fleet" }],
       users: [
         ...DEFAULT_USERS,
         { login: "olga", token: "admin-token", permission: "admin" },
@@ -98,8 +96,7 @@ export class World implements AsyncDisposable {
       clusterUrls.set(name, simulator.addresses[0] ?? "");
     }
     await writeImages(join(folder, "images"));
-    const tree = await WorkTree.start(join(folder, "work"), `${forge.url}/acme/fleet.git`, "alice-token");
-    const config = inDialect(worldConfig(folder, forge, clusterUrls, options.pollMs ?? 100), dialect);
+    const config = inDialect(worldConfig(folder, forge, clusterUrls, options.pollMs ?? 250), dialect);
     return new World({
       folder,
       forge: new ForgeClient(forge.apiUrl, "acme/fleet", "alice-token"),

@@ -33,6 +33,11 @@ export class WorkTree {
     return tree;
   }
 
+  /** One that was started before. */
+  static at(folder: string): WorkTree {
+    return new WorkTree(folder);
+  }
+
   async addManifests(from: string): Promise<void> {
     await mkdir(join(this.#folder, "manifests"), { recursive: true });
     for (const name of await readdir(from))

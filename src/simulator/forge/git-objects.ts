@@ -1,4 +1,5 @@
 import { git, gitLines, gitText } from "./git-command.ts";
+import { answerAboutRefs } from "./ref-answers.ts";
 
 /** Questions about commits and refs of one bare repository, and the single write `moveRef`. */
 
@@ -22,12 +23,11 @@ export const ZERO_SHA = "0".repeat(40);
 
 /** Branches and tags with what they point to. */
 export async function listRefs(directory: string): Promise<Map<string, string>> {
-  const lines = await gitLines(directory, [
-    "for-each-ref",
-    "--format=%(refname) %(objectname)",
-    "refs/heads",
-    "refs/tags",
-  ]);
+  const format = "--format=%(refname) %(objectname)";
+  const text = await answerAboutRefs(directory, "list", async () =>
+    Buffer.from(await gitText(directory, ["for-each-ref", format, "refs/heads", "refs/tags"])),
+  );
+  const lines = (text?.toString() ?? "").split("\n").filter((line) => line !== "");
   return new Map(lines.map((line) => [line.slice(0, line.lastIndexOf(" ")), line.slice(line.lastIndexOf(" ") + 1)]));
 }
 
@@ -56,8 +56,8 @@ export async function findCommit(directory: string, ref: string): Promise<string
   return found;
 }
 
-export function findBranch(directory: string, branch: string): Promise<string | undefined> {
-  return findCommit(directory, `refs/heads/${branch}`);
+export async function findBranch(directory: string, branch: string): Promise<string | undefined> {
+  return (await listRefs(directory)).get(`refs/heads/${branch}`);
 }
 
 export async function isAncestor(directory: string, ancestor: string, descendant: string): Promise<boolean> {

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { isGranted } from "./accounts.ts";
 import { ApiError } from "./api-error.ts";
 import type { ForgeContext } from "./context.ts";
-import { serveBackend } from "./http-backend.ts";
+import { serveService } from "./git-service.ts";
 import type { SimulatedUser } from "./options.ts";
 import type { RepositoryRecord } from "./records.ts";
 
@@ -10,18 +10,20 @@ import type { RepositoryRecord } from "./records.ts";
 export interface GitRequest {
   readonly owner: string;
   readonly name: string;
-  readonly service: string;
-  readonly query: string;
+  readonly service: "git-upload-pack" | "git-receive-pack";
+  /** Whether this is `/info/refs`, a client's first question. */
+  readonly advertise: boolean;
   readonly pushing: boolean;
 }
 
 export function parseGitRequest(method: string, url: URL): GitRequest | undefined {
   const match = /^\/(.+)\/([^/]+?)(?:\.git)?(\/info\/refs|\/git-upload-pack|\/git-receive-pack)$/.exec(url.pathname);
-  const [, owner = "", name = "", service = ""] = match ?? [];
-  const wanted = service === "/info/refs" ? url.searchParams.get("service") : service.slice(1);
-  if (match === null || (wanted !== "git-upload-pack" && wanted !== "git-receive-pack")) return undefined;
-  if (method !== (service === "/info/refs" ? "GET" : "POST")) return undefined;
-  return { owner, name, service, query: url.search.slice(1), pushing: wanted === "git-receive-pack" };
+  const [, owner = "", name = "", door = ""] = match ?? [];
+  const advertise = door === "/info/refs";
+  const service = advertise ? url.searchParams.get("service") : door.slice(1);
+  if (match === null || (service !== "git-upload-pack" && service !== "git-receive-pack")) return undefined;
+  if (method !== (advertise ? "GET" : "POST")) return undefined;
+  return { owner, name, service, advertise, pushing: service === "git-receive-pack" };
 }
 
 /** Serves it; answers who asked. Refusals are plain text, which git shows to its user. */
@@ -34,14 +36,13 @@ export async function serveGit(
 ): Promise<void> {
   const user = context.accounts.authenticate(incoming.headers.authorization);
   const repository = openRepository(context, request, user);
-  const changesRefs = request.service === "/git-receive-pack";
-  await serveBackend(
+  const changesRefs = request.pushing && !request.advertise;
+  await serveService(
     {
       directory: context.repositories.directory(repository),
       service: request.service,
-      query: request.query,
+      advertise: request.advertise,
       login: user?.login,
-      mayPush: request.pushing,
       finished: async () => {
         if (changesRefs) await context.refresh.run(repository, user?.login ?? "anonymous");
       },
