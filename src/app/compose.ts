@@ -24,10 +24,10 @@ import { openJobQueue } from "../adapters/redis/job-queue.ts";
 import { openStateStore } from "../adapters/redis/state-store.ts";
 import { systemClock } from "../adapters/system-clock.ts";
 import type { Engine, Repository } from "./engine.ts";
-import { exclusiveThrough } from "./exclusive.ts";
-import { createManifests } from "./manifests.ts";
-import { openOnce } from "./open-once.ts";
-import { sightedHypervisor } from "./sighted-hypervisor.ts";
+import { exclusiveThrough } from "./process/exclusive.ts";
+import { createManifests } from "./planning/manifests.ts";
+import { openOnce } from "./process/open-once.ts";
+import { sightedHypervisor } from "./planning/sighted-hypervisor.ts";
 
 export interface ComposeOptions {
   readonly config: Config;

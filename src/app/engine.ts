@@ -8,7 +8,7 @@ import type { JobQueue } from "../ports/job-queue.ts";
 import type { Log } from "../ports/log.ts";
 import type { Probe } from "../ports/probe.ts";
 import type { StateStore } from "../ports/state-store.ts";
-import type { Manifests } from "./manifests.ts";
+import type { Manifests } from "./planning/manifests.ts";
 
 /** Everything the app works with, wired by compose.ts. Members are looked up when used, so that a reload takes effect. */
 export interface Engine {

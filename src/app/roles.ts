@@ -1,11 +1,11 @@
-import { advanceSync } from "./advance-sync.ts";
-import { createCourier } from "./deliver-outbox.ts";
+import { advanceSync } from "./sync/advance-sync.ts";
+import { createCourier } from "./outbox/deliver-outbox.ts";
 import type { Engine } from "./engine.ts";
-import { startCleaning } from "./clean-clusters.ts";
-import { followRoster } from "./follow-roster.ts";
-import { runOperationJob } from "./run-operation.ts";
-import { startDriftWatch } from "./watch-drift.ts";
-import { watchRepository } from "./watch-repository.ts";
+import { startCleaning } from "./upkeep/clean-clusters.ts";
+import { followRoster } from "./process/follow-roster.ts";
+import { runOperationJob } from "./operation/run-operation.ts";
+import { startDriftWatch } from "./drift/watch-drift.ts";
+import { watchRepository } from "./watch/watch-repository.ts";
 
 /** How long running operations get to finish when the process ends. */
 const graceMs = 20_000;

@@ -1,4 +1,4 @@
-import { listDrift } from "../app/list-drift.ts";
+import { listDrift } from "../app/inspect/list-drift.ts";
 import { WatcherError } from "../lib/errors.ts";
 import { renderDrift } from "../report/drift-list.ts";
 import { type ExitCode, exitCodes } from "./exit-codes.ts";

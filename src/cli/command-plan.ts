@@ -1,9 +1,9 @@
 import { access, stat } from "node:fs/promises";
 import { composeWorld, createLog, readCommittedFolder, readFolder, traitsOf, type World } from "../app/compose.ts";
-import { fleetSettings, loadRevision } from "../app/load-revision.ts";
-import { type FleetSettings, isManifest } from "../app/manifests.ts";
-import { planWithCapacity } from "../app/plan-with-capacity.ts";
-import { type ClustersRead, readClusters } from "../app/read-clusters.ts";
+import { fleetSettings, loadRevision } from "../app/planning/load-revision.ts";
+import { type FleetSettings, isManifest } from "../app/planning/manifests.ts";
+import { planWithCapacity } from "../app/planning/plan-with-capacity.ts";
+import { type ClustersRead, readClusters } from "../app/planning/read-clusters.ts";
 import type { Config, RepositoryConfig } from "../config/config.ts";
 import type { DesiredState } from "../fleet/desired-state.ts";
 import { WatcherError } from "../lib/errors.ts";

@@ -1,4 +1,4 @@
-import { listQuarantined } from "../app/list-quarantined.ts";
+import { listQuarantined } from "../app/inspect/list-quarantined.ts";
 import { WatcherError } from "../lib/errors.ts";
 import { renderQuarantine } from "../report/quarantine-list.ts";
 import { type ExitCode, exitCodes } from "./exit-codes.ts";

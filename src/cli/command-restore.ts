@@ -5,9 +5,9 @@ import {
   reasonToWait,
   type Restorable,
   restoreHeld,
-} from "../app/restore-command.ts";
+} from "../app/restore/restore-command.ts";
 import type { OpenEngine } from "../app/compose.ts";
-import { presentOf, type RestoreResult } from "../app/restore-virdomain.ts";
+import { presentOf, type RestoreResult } from "../app/restore/restore-virdomain.ts";
 import { WatcherError } from "../lib/errors.ts";
 import { readLabel, renderSnapshots } from "../report/snapshot-list.ts";
 import { formatTime, relativeTime } from "../report/format.ts";

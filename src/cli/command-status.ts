@@ -1,4 +1,4 @@
-import { lookUpRepository, type RepositoryStatus } from "../app/look-up.ts";
+import { lookUpRepository, type RepositoryStatus } from "../app/inspect/look-up.ts";
 import type { GivenApproval } from "../plan/given-approval.ts";
 import { relativeTime, shortRevision } from "../report/format.ts";
 import { renderStatusTable } from "../report/table.ts";

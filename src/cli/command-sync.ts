@@ -1,6 +1,6 @@
 import type { Engine } from "../app/engine.ts";
 import { wakeSyncs } from "../app/holds.ts";
-import { lookUpRepository } from "../app/look-up.ts";
+import { lookUpRepository } from "../app/inspect/look-up.ts";
 import type { Config } from "../config/config.ts";
 import { WatcherError } from "../lib/errors.ts";
 import { type ExitCode, exitCodes } from "./exit-codes.ts";

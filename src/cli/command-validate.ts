@@ -1,7 +1,7 @@
 import { stat } from "node:fs/promises";
 import { dirname, basename } from "node:path";
 import { readFolder } from "../app/compose.ts";
-import { isManifest } from "../app/manifests.ts";
+import { isManifest } from "../app/planning/manifests.ts";
 import { defaultLimits, type ParsedFile } from "../manifest/parse.ts";
 import { compareProblems, formatProblem, type Problem } from "../manifest/problem.ts";
 import { WatcherError } from "../lib/errors.ts";

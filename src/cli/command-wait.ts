@@ -1,4 +1,4 @@
-import { type CommitStanding, lookUpCommit } from "../app/look-up.ts";
+import { type CommitStanding, lookUpCommit } from "../app/inspect/look-up.ts";
 import type { Engine } from "../app/engine.ts";
 import { WatcherError } from "../lib/errors.ts";
 import { type ExitCode, exitCodes } from "./exit-codes.ts";

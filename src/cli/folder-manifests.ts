@@ -1,5 +1,5 @@
 import type { FolderFile } from "../app/compose.ts";
-import type { FleetSettings } from "../app/manifests.ts";
+import type { FleetSettings } from "../app/planning/manifests.ts";
 import { buildDesiredState } from "../fleet/build-desired-state.ts";
 import type { DesiredState } from "../fleet/desired-state.ts";
 import { type ParsedFile, parseManifest, refuseEntry } from "../manifest/parse.ts";

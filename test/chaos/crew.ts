@@ -1,4 +1,4 @@
-import { applyOperation } from "../../src/app/apply-operation.ts";
+import { applyOperation } from "../../src/app/operation/apply-operation.ts";
 import { systemClock } from "../../src/adapters/system-clock.ts";
 import { type DesiredVirdomain, identityKey } from "../../src/fleet/desired-state.ts";
 import { messageOf, WatcherError } from "../../src/lib/errors.ts";

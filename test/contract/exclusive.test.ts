@@ -2,7 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { openStateStore } from "../../src/adapters/redis/state-store.ts";
 import { systemClock } from "../../src/adapters/system-clock.ts";
-import { exclusiveThrough } from "../../src/app/exclusive.ts";
+import { exclusiveThrough } from "../../src/app/process/exclusive.ts";
 import type { StateStore } from "../../src/ports/state-store.ts";
 import { type TestRedis, startTestRedis } from "../support/redis-server.ts";
 

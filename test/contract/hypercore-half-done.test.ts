@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { applyOperation } from "../../src/app/apply-operation.ts";
+import { applyOperation } from "../../src/app/operation/apply-operation.ts";
 import { systemClock } from "../../src/adapters/system-clock.ts";
 import type { DesiredVirdomain } from "../../src/fleet/desired-state.ts";
 import type { LiveVirdomain } from "../../src/plan/live-state.ts";

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { applyOperation } from "../../src/app/apply-operation.ts";
+import { applyOperation } from "../../src/app/operation/apply-operation.ts";
 import type { DesiredVirdomain } from "../../src/fleet/desired-state.ts";
 import { contentHash } from "../../src/lib/canonical-json.ts";
 import { planCluster } from "../../src/plan/plan-cluster.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { systemClock } from "../../src/adapters/system-clock.ts";
-import { restoreVirdomain } from "../../src/app/restore-virdomain.ts";
+import { restoreVirdomain } from "../../src/app/restore/restore-virdomain.ts";
 import { WatcherError } from "../../src/lib/errors.ts";
 import type { LiveVirdomain, OwnershipMark } from "../../src/plan/live-state.ts";
 import type { Hypervisor, SnapshotReference } from "../../src/ports/hypervisor.ts";

@@ -1,5 +1,5 @@
 import { expect } from "vitest";
-import { quarantineVirdomain, releaseVirdomain } from "../../src/app/remove-virdomain.ts";
+import { quarantineVirdomain, releaseVirdomain } from "../../src/app/operation/remove-virdomain.ts";
 import type { DesiredVirdomain } from "../../src/fleet/desired-state.ts";
 import type { LiveVirdomain, OwnershipMark } from "../../src/plan/live-state.ts";
 import type { ChangeContext } from "../../src/ports/hypervisor.ts";

@@ -1,6 +1,6 @@
 import { expect } from "vitest";
 import { systemClock } from "../../src/adapters/system-clock.ts";
-import { applyOperation } from "../../src/app/apply-operation.ts";
+import { applyOperation } from "../../src/app/operation/apply-operation.ts";
 import type { DesiredVirdomain } from "../../src/fleet/desired-state.ts";
 import { defaultPolicy } from "../../src/manifest/document.ts";
 import type { LiveVirdomain } from "../../src/plan/live-state.ts";

@@ -1,6 +1,6 @@
 import { expect } from "vitest";
 import { systemClock } from "../../src/adapters/system-clock.ts";
-import { type Family, type MarkedVirdomain, restoreVirdomain } from "../../src/app/restore-virdomain.ts";
+import { type Family, type MarkedVirdomain, restoreVirdomain } from "../../src/app/restore/restore-virdomain.ts";
 import type { DesiredVirdomain } from "../../src/fleet/desired-state.ts";
 import type { LiveVirdomain } from "../../src/plan/live-state.ts";
 import type { ChangeContext, SnapshotReference } from "../../src/ports/hypervisor.ts";

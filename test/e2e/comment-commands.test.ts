@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it, vi } from "vitest";
-import { answerCommands } from "../../src/app/answer-commands.ts";
-import { createCourier } from "../../src/app/deliver-outbox.ts";
+import { answerCommands } from "../../src/app/review/answer-commands.ts";
+import { createCourier } from "../../src/app/outbox/deliver-outbox.ts";
 import { useWorld } from "../support/use-world.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { manifest, type World } from "../support/world.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { listDrift } from "../../src/app/list-drift.ts";
+import { listDrift } from "../../src/app/inspect/list-drift.ts";
 import type { Config } from "../../src/config/config.ts";
 import { type RecordedLog, recordLog } from "../support/recorded-log.ts";
 import { useWorld } from "../support/use-world.ts";

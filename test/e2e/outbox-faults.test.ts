@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { createCourier } from "../../src/app/deliver-outbox.ts";
-import { commentEntry, statusEntry } from "../../src/app/messages.ts";
+import { createCourier } from "../../src/app/outbox/deliver-outbox.ts";
+import { commentEntry, statusEntry } from "../../src/app/outbox/messages.ts";
 import type { OpenEngine } from "../../src/app/compose.ts";
 import { planMarker } from "../../src/report/markdown.ts";
 import { World } from "../support/world.ts";

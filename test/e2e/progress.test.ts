@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { lookUpRepository } from "../../src/app/look-up.ts";
+import { lookUpRepository } from "../../src/app/inspect/look-up.ts";
 import { openRecorded } from "../support/recorded-log.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { manifest } from "../support/world.ts";

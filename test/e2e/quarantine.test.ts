@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { purgeQuarantined } from "../../src/app/purge-quarantined.ts";
+import { purgeQuarantined } from "../../src/app/upkeep/purge-quarantined.ts";
 import type { StateStore } from "../../src/ports/state-store.ts";
 import { freeContext } from "../support/desired-vm.ts";
 import { useWorld } from "../support/use-world.ts";

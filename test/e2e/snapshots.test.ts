@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { cleanClusters } from "../../src/app/clean-clusters.ts";
+import { cleanClusters } from "../../src/app/upkeep/clean-clusters.ts";
 import { renderHistory } from "../../src/report/history.ts";
 import { useWorld } from "../support/use-world.ts";
 import { waitFor } from "../support/wait-for.ts";

@@ -1,6 +1,6 @@
 import { createHmac } from "node:crypto";
 import { afterEach, describe, expect, it } from "vitest";
-import { lookUpRepository } from "../../src/app/look-up.ts";
+import { lookUpRepository } from "../../src/app/inspect/look-up.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { openWebhookLab, type WebhookLab, webhookSecret } from "../support/webhook-lab.ts";
 import { manifest, type WorldOptions } from "../support/world.ts";

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { expect, it } from "vitest";
 import { systemClock } from "../../src/adapters/system-clock.ts";
-import { applyOperation } from "../../src/app/apply-operation.ts";
+import { applyOperation } from "../../src/app/operation/apply-operation.ts";
 import type { DesiredVirdomain } from "../../src/fleet/desired-state.ts";
 import { planCluster } from "../../src/plan/plan-cluster.ts";
 import {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { expect, it } from "vitest";
 import { systemClock } from "../../src/adapters/system-clock.ts";
-import { type MarkedVirdomain, restoreVirdomain } from "../../src/app/restore-virdomain.ts";
+import { type MarkedVirdomain, restoreVirdomain } from "../../src/app/restore/restore-virdomain.ts";
 import type { SnapshotReference } from "../../src/ports/hypervisor.ts";
 import {
   MiB,

@@ -1,4 +1,4 @@
-import type { DriftEngine } from "../../src/app/cluster-drift.ts";
+import type { DriftEngine } from "../../src/app/drift/cluster-drift.ts";
 import type { Target } from "../../src/fleet/desired-state.ts";
 import { WatcherError } from "../../src/lib/errors.ts";
 import type { OutboxEntry, Pause } from "../../src/ports/state-store.ts";

@@ -6,7 +6,7 @@ import { openAssetStore } from "../../src/adapters/assets/asset-store.ts";
 import { openLibvirt } from "../../src/adapters/libvirt/driver.ts";
 import { createNetworkProbe } from "../../src/adapters/network-probe.ts";
 import { systemClock } from "../../src/adapters/system-clock.ts";
-import { waitUntilReady } from "../../src/app/wait-until-ready.ts";
+import { waitUntilReady } from "../../src/app/operation/wait-until-ready.ts";
 import { contentHash } from "../../src/lib/canonical-json.ts";
 import type { LiveVirdomain } from "../../src/plan/live-state.ts";
 import { cloudInit, desiredVm, freeContext, imageDisk, markOf, MiB } from "./desired-vm.ts";

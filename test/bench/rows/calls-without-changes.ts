@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { composeEngine } from "../../../src/app/compose.ts";
-import type { AcceptedRevision } from "../../../src/app/signature-gate.ts";
-import { startSync } from "../../../src/app/start-sync.ts";
+import type { AcceptedRevision } from "../../../src/app/signatures/signature-gate.ts";
+import { startSync } from "../../../src/app/sync/start-sync.ts";
 import { temporaryFolder, TestRepository } from "../../support/git-repository.ts";
 import { silentLog } from "../../support/world.ts";
 import { type BenchRow, count, type Measurement } from "../bench-row.ts";

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { composeEngine } from "../../../src/app/compose.ts";
 import type { Engine } from "../../../src/app/engine.ts";
-import { runOperationJob } from "../../../src/app/run-operation.ts";
+import { runOperationJob } from "../../../src/app/operation/run-operation.ts";
 import { temporaryFolder, TestRepository } from "../../support/git-repository.ts";
 import { manifest, silentLog } from "../../support/world.ts";
 import { type BenchRow, count, type Measurement, percentile, spread } from "../bench-row.ts";

@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import { composeEngine, type OpenEngine } from "../../../src/app/compose.ts";
-import { loadRevision } from "../../../src/app/load-revision.ts";
-import type { AcceptedRevision } from "../../../src/app/signature-gate.ts";
-import { startSync } from "../../../src/app/start-sync.ts";
+import { loadRevision } from "../../../src/app/planning/load-revision.ts";
+import type { AcceptedRevision } from "../../../src/app/signatures/signature-gate.ts";
+import { startSync } from "../../../src/app/sync/start-sync.ts";
 import type { DesiredState } from "../../../src/fleet/desired-state.ts";
 import { temporaryFolder, TestRepository } from "../../support/git-repository.ts";
 import { silentLog } from "../../support/world.ts";

@@ -1,5 +1,5 @@
 import { composeWorld } from "../../../src/app/compose.ts";
-import { readClusters } from "../../../src/app/read-clusters.ts";
+import { readClusters } from "../../../src/app/planning/read-clusters.ts";
 import type { Hypervisor } from "../../../src/ports/hypervisor.ts";
 import { temporaryFolder } from "../../support/git-repository.ts";
 import { silentLog } from "../../support/world.ts";

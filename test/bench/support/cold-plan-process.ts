@@ -1,6 +1,6 @@
 import { composeWorld } from "../../../src/app/compose.ts";
-import { loadRevision } from "../../../src/app/load-revision.ts";
-import { readClusters } from "../../../src/app/read-clusters.ts";
+import { loadRevision } from "../../../src/app/planning/load-revision.ts";
+import { readClusters } from "../../../src/app/planning/read-clusters.ts";
 import { buildPlan } from "../../../src/plan/build-plan.ts";
 import { silentLog } from "../../support/world.ts";
 import { benchConfig } from "./bench-config.ts";

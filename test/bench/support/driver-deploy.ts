@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { applyOperation } from "../../../src/app/apply-operation.ts";
+import { applyOperation } from "../../../src/app/operation/apply-operation.ts";
 import { composeWorld } from "../../../src/app/compose.ts";
 import type { Config } from "../../../src/config/config.ts";
 import { systemClock } from "../../../src/adapters/system-clock.ts";

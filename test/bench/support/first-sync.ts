@@ -1,8 +1,8 @@
-import { advanceSync } from "../../../src/app/advance-sync.ts";
+import { advanceSync } from "../../../src/app/sync/advance-sync.ts";
 import type { Engine } from "../../../src/app/engine.ts";
-import { runOperationJob } from "../../../src/app/run-operation.ts";
-import type { AcceptedRevision } from "../../../src/app/signature-gate.ts";
-import { startSync } from "../../../src/app/start-sync.ts";
+import { runOperationJob } from "../../../src/app/operation/run-operation.ts";
+import type { AcceptedRevision } from "../../../src/app/signatures/signature-gate.ts";
+import { startSync } from "../../../src/app/sync/start-sync.ts";
 import { Handles } from "../../../src/lib/handles.ts";
 import { waitFor } from "../../support/wait-for.ts";
 
