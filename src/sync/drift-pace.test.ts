@@ -7,9 +7,16 @@ const rules: DriftRules = { pauseMs: minuteMs, corrections: 5, withinMs: 24 * 60
 const seen = { cluster: "lab", application: "shop", virdomain: "web", targetHash: "a", paths: ["memory"] };
 const revision = "b".repeat(40);
 
-function look(record: DriftRecord | undefined, nowMs: number, more: { hash?: string; restartedAtMs?: number } = {}) {
-  const { hash = "a", restartedAtMs = 0 } = more;
-  return nextCorrection({ seen: { ...seen, targetHash: hash }, record, revision, restartedAtMs, nowMs }, rules);
+interface More {
+  readonly hash?: string;
+  readonly restartedAtMs?: number;
+  /** Another one at every look unless a case says otherwise: whatever was asked for has run. */
+  readonly syncId?: string;
+}
+
+function look(record: DriftRecord | undefined, nowMs: number, more: More = {}) {
+  const { hash = "a", restartedAtMs = 0, syncId = `sync before ${nowMs}` } = more;
+  return nextCorrection({ seen: { ...seen, targetHash: hash }, record, revision, syncId, restartedAtMs, nowMs }, rules);
 }
 
 /** A VM that drifts again at once, looked at every minute: when it was put right, in minutes, and how that ended. */
@@ -38,6 +45,18 @@ describe("nextCorrection", () => {
   it("says until when it waits", () => {
     const record = { ...seen, correctedAtMs: [minuteMs, 2 * minuteMs] };
     expect(look(record, 3 * minuteMs)).toEqual({ kind: "wait", untilMs: 4 * minuteMs });
+  });
+
+  it("asks again, and counts once, as long as no sync has begun since: git may be away for hours", () => {
+    const first = look(undefined, minuteMs, { syncId: "one" });
+    if (first.kind !== "correct") throw new Error(first.kind);
+    expect(look(first.record, 1.5 * minuteMs, { syncId: "one" })).toEqual({ kind: "wait", untilMs: 2 * minuteMs });
+    for (const minutes of [2, 60, 600])
+      expect(look(first.record, minutes * minuteMs, { syncId: "one" })).toEqual({ kind: "ask-again" });
+    expect(look(first.record, 600 * minuteMs, { syncId: "two" })).toMatchObject({
+      kind: "correct",
+      record: { correctedAtMs: [minuteMs, 600 * minuteMs], askedAfter: "two" },
+    });
   });
 
   const given: DriftRecord = { ...seen, correctedAtMs: [1, 2, 3, 4, 5], gaveUp: { atMs: 6, revision } };

@@ -17,6 +17,8 @@ export interface DriftRecord {
   readonly targetHash: string;
   /** When a correction was asked for, oldest first. */
   readonly correctedAtMs: readonly number[];
+  /** The sync that was the last one when a correction was asked for: as long as it is, the correction has not begun. */
+  readonly askedAfter?: string;
   /** What differed last. */
   readonly paths: readonly string[];
   /** Set when the last correction did not last either; `revision` is the commit that was told. */
@@ -30,6 +32,8 @@ export function driftKey(cluster: string, identity: string): string {
 
 export type DriftStep =
   | { readonly kind: "correct"; readonly record: DriftRecord }
+  /** What was asked for has not begun (git is away, or the wish got lost): it is asked for again, and counts once. */
+  | { readonly kind: "ask-again" }
   /** Too early for another correction. */
   | { readonly kind: "wait"; readonly untilMs: number }
   | { readonly kind: "give-up"; readonly record: DriftRecord }
@@ -39,6 +43,8 @@ export interface DriftSighting {
   readonly seen: Pick<DriftRecord, "cluster" | "application" | "virdomain" | "targetHash" | "paths">;
   readonly record: DriftRecord | undefined;
   readonly revision: string;
+  /** The last sync. */
+  readonly syncId: string;
   /** When a person last asked for a sync: what was before does not count. */
   readonly restartedAtMs: number;
   readonly nowMs: number;
@@ -49,18 +55,20 @@ export interface DriftSighting {
  * no more once it was put right often enough in vain.
  */
 export function nextCorrection(sighting: DriftSighting, rules: DriftRules): DriftStep {
-  const { seen, nowMs, revision } = sighting;
+  const { seen, nowMs, revision, syncId } = sighting;
   const record = recordInForce(sighting);
   if (record?.gaveUp !== undefined) return { kind: "given-up" };
   const correctedAtMs = (record?.correctedAtMs ?? []).filter((atMs) => nowMs - atMs < rules.withinMs);
   const last = correctedAtMs.at(-1);
   if (last !== undefined) {
-    const untilMs = last + rules.pauseMs * 2 ** (correctedAtMs.length - 1);
+    const hasBegun = record?.askedAfter !== syncId;
+    const untilMs = last + rules.pauseMs * (hasBegun ? 2 ** (correctedAtMs.length - 1) : 1);
     if (nowMs < untilMs) return { kind: "wait", untilMs };
+    if (!hasBegun) return { kind: "ask-again" };
   }
   if (correctedAtMs.length >= rules.corrections)
     return { kind: "give-up", record: { ...seen, correctedAtMs, gaveUp: { atMs: nowMs, revision } } };
-  return { kind: "correct", record: { ...seen, correctedAtMs: [...correctedAtMs, nowMs] } };
+  return { kind: "correct", record: { ...seen, correctedAtMs: [...correctedAtMs, nowMs], askedAfter: syncId } };
 }
 
 /** The record as far as it still counts: not for another wish, nor from before somebody asked for a sync. */

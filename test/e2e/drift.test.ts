@@ -36,7 +36,7 @@ const quick =
   (drift: Partial<Config["drift"]> = {}) =>
   (config: Config): Config => ({
     ...config,
-    drift: { intervalMs: 300, pauseMs: 1, corrections: 3, withinMs: 3_600_000, ...drift },
+    drift: { intervalMs: 300, pauseMs: 1_500, corrections: 3, withinMs: 3_600_000, ...drift },
   });
 
 interface Stage {
@@ -95,6 +95,18 @@ const cluster = { kind: "cluster", cluster: "lab" } as const;
 
 async function becomes(w: World, name: string, text: string): Promise<void> {
   await waitFor(async () => ((await description(w, name)) === text ? true : undefined), { what: `${name}: ${text}` });
+}
+
+/** Waits until no sync is under way. */
+async function settled(w: World): Promise<void> {
+  const { store } = w.product().engine;
+  await waitFor(
+    async () => {
+      const { currentSync = "" } = await store.readBranch("fleet");
+      return (await store.readSync(currentSync))?.state.kind === "finished" ? true : undefined;
+    },
+    { what: "the end of the sync" },
+  );
 }
 
 interface Calls {
@@ -175,6 +187,8 @@ describe("a VM that was changed by hand", () => {
         async () => ((await description(w, "web")) === "web" || (await told()).length > 0 ? true : undefined),
         { what: "a correction or its end" },
       );
+      // What is changed while a sync runs is that sync's own trouble.
+      await settled(w);
     }
     await rounds(w, 3);
     expect(await told()).toMatchObject([

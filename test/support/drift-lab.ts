@@ -100,7 +100,8 @@ export class DriftLab {
           this.sync === "none"
             ? undefined
             : {
-                record: { id: "s", revision },
+                // Whatever is asked for has run by the next look.
+                record: { id: `after ${this.asked.length} wishes`, revision },
                 state: { kind: this.sync, verdict: { notStarted: this.notStarted } },
               },
         ),

@@ -52,6 +52,7 @@ export async function correctDrift(
   const nowMs = engine.clock.now();
   const records = forgotten(scene, remembered, steady, nowMs, engine);
   const corrected: DriftedVirdomain[] = [];
+  const askedBefore: DriftedVirdomain[] = [];
   const givenUp: DriftedVirdomain[] = [];
   const later: { drift: DriftedVirdomain; atMs: number }[] = [];
   for (const drift of drifted.filter(isCorrected)) {
@@ -65,15 +66,17 @@ export async function correctDrift(
     const { application } = desired.identity;
     const seen = { cluster, application, virdomain: desired.name, targetHash, paths: driftPaths(drift) };
     const { restartedAtMs } = remembered;
-    const { revision } = scene;
-    const step = nextCorrection({ seen, record: remembered.records.get(key), revision, restartedAtMs, nowMs }, rules);
+    const { revision, syncId } = scene;
+    const record = remembered.records.get(key);
+    const step = nextCorrection({ seen, record, revision, syncId, restartedAtMs, nowMs }, rules);
     if (step.kind === "wait") later.push({ drift, atMs: step.untilMs });
+    if (step.kind === "ask-again") askedBefore.push(drift);
     if (step.kind !== "correct" && step.kind !== "give-up") continue;
     records.set(key, step.record);
     (step.kind === "correct" ? corrected : givenUp).push(drift);
   }
-  if (records.size === 0) return later;
-  if (corrected.length + givenUp.length > 0) {
+  if (records.size + askedBefore.length === 0) return later;
+  if (corrected.length + askedBefore.length + givenUp.length > 0) {
     await scene.ensureReady();
     // A sync that began after the cluster was read may have made what was seen.
     const standing = await readStanding(engine, repository);
@@ -84,13 +87,14 @@ export async function correctDrift(
   await engine.store.recordDrift(repository, records, entries);
   if (entries.length > 0) await engine.queue.addDelivery({ schemaVersion: 1, repository }, `drift-${nowMs}`);
   tell(engine, "warn", scene, givenUp, "drift comes back again and again, given up");
-  if (corrected.length === 0) return later;
+  const asking = [...corrected, ...askedBefore];
+  if (asking.length === 0) return later;
   tell(engine, "info", scene, corrected, "drift found, asking for a sync");
-  const targets = corrected.map(({ applied }) =>
+  const targets = asking.map(({ applied }) =>
     targetKey({ cluster, application: applied.desired.identity.application }),
   );
   await engine.store.requestSync(repository, [...new Set(targets)]);
-  return [...later, ...corrected.map((drift) => ({ drift, atMs: nowMs + rules.pauseMs }))];
+  return [...later, ...asking.map((drift) => ({ drift, atMs: nowMs + rules.pauseMs }))];
 }
 
 /** Records of this cluster's VMs that are as they should be and of which nothing counts any more. */
