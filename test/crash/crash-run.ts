@@ -1,7 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { waitFor } from "../support/wait-for.ts";
 import { Chance } from "./chance.ts";
-import { compareFleet, nameOf, type RawVm, type VmWish } from "./fleet.ts";
+import { compareFleet, isAside, nameOf, type RawVm, stableName } from "./fleet.ts";
 import { Rig, type RigOptions, type StatusRow, type Victim } from "./rig.ts";
 import { type Chapter, Story } from "./story.ts";
 
@@ -29,6 +29,8 @@ export interface CrashReport {
   /** Moments with tasks under way on the cluster; at every moment the tip waited for its final status. */
   readonly duringTasks: number;
   readonly together: number;
+  /** How often the cluster went wrong without being killed. */
+  readonly disturbances: number;
   readonly syncs: number;
   readonly commits: number;
   readonly slowestSettleMs: number;
@@ -70,9 +72,13 @@ class CrashRun {
   #moments = 0;
   #duringTasks = 0;
   #together = 0;
+  #disturbances = 0;
   #syncs = 0;
   #slowestSettleMs = 0;
-  #known: ReadonlyMap<string, string> = new Map();
+  /** Ids of VMs and their disks that no commit asked to lose. */
+  readonly #known = new Map<string, string>();
+  /** The final states a commit may have. */
+  readonly #verdicts = new Map<string, ReadonlySet<string>>();
 
   constructor(rig: Rig, options: CrashOptions) {
     this.#rig = rig;
@@ -98,6 +104,7 @@ class CrashRun {
       hits: Object.fromEntries(this.#hits),
       duringTasks: this.#duringTasks,
       together: this.#together,
+      disturbances: this.#disturbances,
       syncs: this.#syncs,
       commits: this.#story.commits.length,
       slowestSettleMs: this.#slowestSettleMs,
@@ -121,9 +128,11 @@ class CrashRun {
       if (count === overtakeAfter) await this.#push(undefined);
       await this.#wait(count === 0 ? 2_500 : 1_500);
       if ((await this.#finalOf(this.#story.tip)) !== undefined) break;
+      if (chance.isTrue(0.25)) await this.#disturb();
       await this.#strike();
     }
     await this.#settle();
+    await this.#rig.calm();
   }
 
   async #push(chapter: Chapter | undefined): Promise<void> {
@@ -171,6 +180,14 @@ class CrashRun {
     await this.#rig.revive(victims);
   }
 
+  /** The cluster goes wrong for some calls, until they are over or it is killed. */
+  async #disturb(): Promise<void> {
+    const what = await this.#rig.disturb(this.#chance);
+    if (what === undefined) return;
+    this.#disturbances += 1;
+    this.#note(`the cluster ${what}`);
+  }
+
   async #settle(): Promise<void> {
     const beganMs = Date.now();
     const { tip } = this.#story;
@@ -182,7 +199,11 @@ class CrashRun {
     const tookMs = Date.now() - beganMs;
     this.#slowestSettleMs = Math.max(this.#slowestSettleMs, tookMs);
     this.#note(`final of ${tip.slice(0, 7)} after ${tookMs} ms: ${final.state}, ${final.description}`);
-    this.#expectNone(final.state === "success" ? [] : [`the tip ended as ${final.state}: ${final.description}`]);
+    const expected = this.#story.isBad(tip) ? "failure" : "success";
+    this.#expectNone(final.state === expected ? [] : [`the tip ended as ${final.state}: ${final.description}`]);
+    // A commit that was superseded takes the verdict of the one that superseded it.
+    for (const commit of this.#story.commits.filter((one) => !this.#verdicts.has(one)))
+      this.#verdicts.set(commit, new Set([expected, this.#story.isBad(commit) ? "failure" : "success"]));
   }
 
   async #check(): Promise<void> {
@@ -199,17 +220,26 @@ class CrashRun {
       ...this.#rig.surprises(),
     ]);
     const plan = await this.#rig.plan();
-    this.#expectNone(plan.code === 0 ? [] : [`plan answers ${plan.code}: ${plan.output}`]);
+    const code = this.#story.isBad(this.#story.tip) ? 1 : 0;
+    this.#expectNone(plan.code === code ? [] : [`plan answers ${plan.code}: ${plan.output}`]);
     this.#story.settled();
   }
 
-  /** What was there after the sync before and is still wished for must be the very same VM and disk, with its data. */
+  /**
+   * A VM that was there once is the very same one whenever it is wished for, with the same disks, and in quarantine with
+   * them as long as it is not: in a run nobody's time is over.
+   */
   #lostThings(vms: readonly RawVm[]): string[] {
-    const now = devicesOf(vms);
-    const lost = [...this.#known].filter(([key, uuid]) => now.has(key) && now.get(key) !== uuid);
-    const kept = new Set(this.#story.wishes.flatMap(keysOf));
-    this.#known = new Map([...now].filter(([key]) => kept.has(key)));
-    return lost.map(([key, uuid]) => `${key} is no longer ${uuid}`);
+    for (const key of this.#story.dropped) this.#known.delete(key);
+    const present = new Set(vms.flatMap((vm) => [vm.uuid, ...vm.blockDevs.map(({ uuid }) => uuid)]));
+    const lost = [...this.#known].filter(([, uuid]) => !present.has(uuid));
+    const now = devicesOf(vms.filter((vm) => !isAside(vm)));
+    const replaced = [...this.#known].filter(([key, uuid]) => (now.get(key) ?? uuid) !== uuid);
+    for (const [key, uuid] of now) this.#known.set(key, uuid);
+    return [
+      ...lost.map(([key, uuid]) => `${key} (${uuid}) is gone, and no commit asked for that`),
+      ...replaced.map(([key, uuid]) => `${key} is no longer ${uuid}`),
+    ];
   }
 
   async #statusTroubles(): Promise<string[]> {
@@ -218,7 +248,9 @@ class CrashRun {
       const rows = all.filter((row) => row.sha === commit);
       const states = rows.map((row) => row.state);
       const finals = states.filter((state) => state !== "pending");
-      const good = finals.length === 1 && states.at(-1) === "success" && states[0] === "pending";
+      const [final = ""] = finals;
+      const allowed = this.#verdicts.get(commit)?.has(final) === true;
+      const good = allowed && finals.length === 1 && states.at(-1) === final && states[0] === "pending";
       return good ? [] : [`statuses of ${commit.slice(0, 7)}: ${rows.map(sentence).join(" | ")}`];
     });
   }
@@ -247,17 +279,14 @@ function sentence({ state, description }: StatusRow): string {
   return `${state}: ${description}`;
 }
 
-/** Uuids by VM and by disk name. */
+/** Ids by VM and by disk, whatever the VM is called at the moment. */
 function devicesOf(vms: readonly RawVm[]): Map<string, string> {
   const devices = new Map<string, string>();
   for (const vm of vms) {
-    devices.set(vm.name, vm.uuid);
+    const name = stableName(vm.name);
+    devices.set(name, vm.uuid);
     for (const device of vm.blockDevs.filter(({ type }) => type === "VIRTIO_DISK"))
-      devices.set(`${vm.name}/${nameOf(vm, "disk", device.uuid)}`, device.uuid);
+      devices.set(`${name}/${nameOf(vm, "disk", device.uuid)}`, device.uuid);
   }
   return devices;
-}
-
-function keysOf(wish: VmWish): string[] {
-  return [wish.name, ...wish.disks.map((disk) => `${wish.name}/${disk.name}`)];
 }

@@ -2,6 +2,8 @@
 export interface VmWish {
   readonly application: string;
   readonly name: string;
+  /** What it was called before. */
+  readonly formerName?: string;
   readonly machineType: "bios" | "uefi";
   readonly cpu: number;
   readonly memoryMiB: number;
@@ -15,18 +17,55 @@ export interface VmWish {
 
 export const bucket = "https://storage.googleapis.com/demo-bucket/";
 
-/** The manifests folder for these wishes, one file per application. */
-export function manifestsOf(wishes: readonly VmWish[]): ReadonlyMap<string, string> {
+/** What the manifests folder holds at one commit. */
+export interface Scene {
+  readonly wishes: readonly VmWish[];
+  /** How often the file of an application has moved. */
+  readonly moves: Readonly<Record<string, number>>;
+  /** The application whose file cannot be read. */
+  readonly broken: string | undefined;
+}
+
+/** The manifests folder of a scene: one file per application, and one deployment for all. */
+export function manifestsOf({ wishes, moves, broken }: Scene): ReadonlyMap<string, string> {
   const applications = [...new Set(wishes.map((wish) => wish.application))].sort();
-  return new Map(
-    applications.map((application) => [
-      `manifests/${application}.yaml`,
-      manifestOf(
-        application,
-        wishes.filter((wish) => wish.application === application),
-      ),
-    ]),
+  if (applications.length === 0) return new Map();
+  const files = applications.map((application): [string, string] => {
+    const text = manifestOf(
+      application,
+      wishes.filter((wish) => wish.application === application),
+    );
+    const moved = moves[application] ?? 0;
+    const folder = moved === 0 ? "manifests" : `manifests/moved-${moved}`;
+    return [`${folder}/${application}.yaml`, application === broken ? `${text}  oops: [\n` : text];
+  });
+  return new Map([...files, ["manifests/fleet.yaml", deploymentOf(applications, wishes)]]);
+}
+
+function deploymentOf(applications: readonly string[], wishes: readonly VmWish[]): string {
+  const renames = wishes.flatMap(({ name, formerName }) =>
+    formerName === undefined ? [] : [`${name}: ${formerName}`],
   );
+  return [
+    "type: ClusterGroup",
+    'version: "1.0.0"',
+    "metadata: { name: all }",
+    'spec: { clusters: ["*"] }',
+    "---",
+    "type: Deployment",
+    'version: "1.0.0"',
+    "metadata: { name: all }",
+    "spec:",
+    `  applications: [${applications.join(", ")}]`,
+    "  clusterGroups: [all]",
+    `  renamed_from: { ${renames.join(", ")} }`,
+    "",
+  ].join("\n");
+}
+
+/** The same for a VM whatever it is called at the moment. */
+export function stableName(name: string): string {
+  return name.replace(/-renamed$/, "");
 }
 
 function manifestOf(application: string, wishes: readonly VmWish[]): string {

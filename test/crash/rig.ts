@@ -8,6 +8,7 @@ import { isServerProcess, readServerPid } from "../../src/adapters/redis/server-
 import { ForgeClient } from "../../src/cli/demo/forge-client.ts";
 import { WorkTree } from "../../src/cli/demo/work-tree.ts";
 import { waitFor } from "../support/wait-for.ts";
+import type { Chance } from "./chance.ts";
 import { bucket, type RawVm } from "./fleet.ts";
 import { Program } from "./program.ts";
 
@@ -35,6 +36,10 @@ export interface Ground extends AsyncDisposable {
   start(): Promise<void>;
   /** Something is being changed at this moment. */
   isBusy(): Promise<boolean>;
+  /** Goes wrong in one of its ways for some calls. Left out: it never does. */
+  disturb?(chance: Chance): Promise<string>;
+  /** Goes right again. */
+  calm?(): Promise<void>;
   vms(): Promise<RawVm[]>;
   /** What lies about that belongs to nothing, in words. */
   leftovers(): Promise<string[]>;
@@ -145,6 +150,15 @@ export class Rig implements AsyncDisposable {
     return this.#ground.isBusy();
   }
 
+  /** Lets the cluster go wrong for some calls; says how, where it can. */
+  async disturb(chance: Chance): Promise<string | undefined> {
+    return this.#ground.disturb?.(chance);
+  }
+
+  async calm(): Promise<void> {
+    await this.#ground.calm?.();
+  }
+
   /** Every status the product ever wrote, oldest first. */
   async statuses(): Promise<StatusRow[]> {
     return (await this.#getJson(`${this.#forgeUrl}/_simulator/statuses`)) as StatusRow[];
@@ -207,18 +221,39 @@ async function getJson(url: string): Promise<unknown> {
   return answer.json();
 }
 
+/** What a cluster does wrong. Faults end with the process, so that a kill takes them away. */
+const troubles = [
+  { what: "shows no VMs", fault: { kind: "empty-list", match: { method: "GET", path: "/VirDomain$" } } },
+  { what: "loses answers", fault: { kind: "drop-after", match: { path: "/VirDomain" } } },
+  { what: "answers 500", fault: { kind: "error500", match: {} } },
+  { what: "fails tasks", fault: { kind: "fail-task", match: {} } },
+  { what: "cuts answers short", fault: { kind: "truncate", match: { method: "GET" } } },
+] as const;
+
 /** A simulated HyperCore cluster in a process of its own. */
 async function openSimulatedGround(folder: string, images: readonly string[]): Promise<Ground> {
   for (const [index, name] of images.entries())
     await writeFile(join(folder, "images", `${name}.img`), Buffer.alloc((1 + (index % 3)) * 1024 ** 2, name));
   const cluster = simulator(folder, "hypercore", clusterArguments(folder));
   const url = readyLine(await cluster.start()).addresses?.[0] ?? "";
+  const setFaults = async (method: "POST" | "DELETE", fault?: object): Promise<void> => {
+    const headers = { "content-type": "application/json" };
+    const body = fault === undefined ? {} : { body: JSON.stringify(fault) };
+    const answer = await fetch(`${url}/_simulator/faults`, { method, headers, ...body });
+    if (!answer.ok) throw new Error(`faults: ${answer.status} ${await answer.text()}`);
+  };
   return {
     config: { hypercore: { endpoints: [url], username: "admin", passwordFile: join(folder, "cluster-password") } },
     logName: cluster.name,
     kill: () => cluster.kill(),
     start: async () => void (await cluster.start()),
     isBusy: async () => ((await getJson(`${url}/_simulator/state`)) as { tasksUnderWay: number }).tasksUnderWay > 0,
+    async disturb(chance) {
+      const { what, fault } = chance.pick(troubles);
+      await setFaults("POST", { ...fault, times: chance.between(1, 4) });
+      return what;
+    },
+    calm: () => setFaults("DELETE"),
     vms: async () => (await getJson(`${url}/rest/v1/VirDomain`)) as RawVm[],
     async leftovers() {
       const all = (await getJson(`${url}/rest/v1/VirtualDisk`)) as { name: string }[];

@@ -2,15 +2,16 @@ import { mkdir, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { WorkTree } from "../../src/cli/demo/work-tree.ts";
 import type { Chance } from "./chance.ts";
-import { manifestsOf, type VmWish } from "./fleet.ts";
+import { manifestsOf, type Scene, stableName, type VmWish } from "./fleet.ts";
 
-export type Chapter = "create" | "resize" | "describe" | "remove" | "revert";
+/** `break` makes a file unreadable and `mend` readable again; `move` puts a file somewhere else. */
+export type Chapter = "create" | "resize" | "describe" | "rename" | "move" | "break" | "mend" | "remove" | "revert";
 
 const applications = ["shop", "office"];
 /** At most so many VMs, so that a sync stays short. */
 const mostVms = 8;
 
-/** What people commit: VMs come, change, go, and come back by a revert. Keeps what the tip of main asks for. */
+/** What people commit: VMs come, change, get other names, go, and come back by a revert. Keeps what the tip of main asks for. */
 export class Story {
   readonly commits: string[] = [];
   readonly #tree: WorkTree;
@@ -18,11 +19,16 @@ export class Story {
   readonly #chance: Chance;
   readonly #images: readonly string[];
   readonly #machineType: VmWish["machineType"];
-  #wishes: readonly VmWish[] = [];
-  #before: readonly VmWish[] | undefined;
+  #scene: Scene = { wishes: [], moves: {}, broken: undefined };
+  #before: Scene | undefined;
   #born = 0;
   /** Something was taken away since the last sync; more of it would be over the deletion budget of 3 VMs. */
   #lossy = false;
+  /** Nothing was committed since the last sync. */
+  #fresh = true;
+  /** Commits whose manifests cannot all be read. */
+  readonly #bad = new Set<string>();
+  readonly #dropped = new Set<string>();
 
   constructor(
     tree: WorkTree,
@@ -39,61 +45,105 @@ export class Story {
   }
 
   get wishes(): readonly VmWish[] {
-    return this.#wishes;
+    return this.#scene.wishes;
   }
 
   get tip(): string {
     return this.commits.at(-1) ?? "";
   }
 
+  isBad(commit: string): boolean {
+    return this.#bad.has(commit);
+  }
+
+  /** Disks (`vm/disk`) that a commit took off a VM that stays, since the last sync: their data was asked to go. */
+  get dropped(): ReadonlySet<string> {
+    return this.#dropped;
+  }
+
   /** A chapter that fits what there is. */
   choose(): Chapter {
-    if (this.#wishes.length < 3) return "create";
-    const fitting: Chapter[] = ["resize", "describe"];
+    const { wishes, broken } = this.#scene;
+    if (broken !== undefined) return this.#before === undefined ? "mend" : this.#chance.pick(["mend", "revert"]);
+    if (wishes.length < 3) return "create";
+    const fitting: Chapter[] = ["resize", "describe", "move"];
+    if (this.#fresh) fitting.push("break");
+    if (wishes.some(({ formerName }) => formerName === undefined)) fitting.push("rename");
     if (!this.#lossy) fitting.push("remove");
-    if (this.#wishes.length + 3 <= mostVms) fitting.push("create", "create");
-    if (this.#before !== undefined && !this.#lossy) fitting.push("revert");
+    if (wishes.length + 3 <= mostVms) fitting.push("create", "create");
+    if (this.#before !== undefined && !this.#lossy) fitting.push("revert", "revert");
     return this.#chance.pick(fitting);
   }
 
   /** The tip is in place: what comes next is counted against it. */
   settled(): void {
     this.#lossy = false;
+    this.#fresh = true;
+    this.#dropped.clear();
   }
 
   /** Commits a chapter without pushing it. */
   async commit(chapter: Chapter): Promise<void> {
-    const now = this.#wishes;
+    const now = this.#scene;
+    this.#fresh = false;
     this.#lossy ||= chapter === "revert" || chapter === "remove";
     if (chapter === "revert") {
       await this.#tree.git("revert", "--no-edit", "HEAD");
-      this.#wishes = this.#before ?? now;
+      this.#scene = this.#before ?? now;
       this.#before = undefined;
     } else {
-      this.#wishes = this.#imagine(chapter);
-      this.#before = now.length === 0 ? undefined : now;
+      this.#scene = this.#imagine(chapter);
+      this.#before = now.wishes.length === 0 ? undefined : now;
       await this.#write(now);
       await this.#tree.commit(`${chapter} (${this.commits.length + 1})`);
     }
+    for (const disk of droppedDisks(now.wishes, this.wishes)) this.#dropped.add(disk);
     this.commits.push(await this.#tree.git("rev-parse", "HEAD"));
+    if (this.#scene.broken !== undefined) this.#bad.add(this.tip);
   }
 
   async push(): Promise<void> {
     await this.#tree.push("main");
   }
 
-  #imagine(chapter: Exclude<Chapter, "revert">): VmWish[] {
+  #imagine(chapter: Exclude<Chapter, "revert">): Scene {
+    const scene = this.#scene;
+    switch (chapter) {
+      case "break":
+        return { ...scene, broken: this.#anyApplication() };
+      case "mend":
+        return { ...scene, broken: undefined };
+      case "move": {
+        const application = this.#anyApplication();
+        return { ...scene, moves: { ...scene.moves, [application]: (scene.moves[application] ?? 0) + 1 } };
+      }
+      default:
+        return { ...scene, wishes: this.#change(chapter) };
+    }
+  }
+
+  #anyApplication(): string {
+    return this.#chance.pick([...new Set(this.wishes.map(({ application }) => application))].sort());
+  }
+
+  #change(chapter: "create" | "resize" | "describe" | "rename" | "remove"): VmWish[] {
     const chance = this.#chance;
-    const chosen = new Set(chance.some(this.#wishes, chance.between(1, chapter === "remove" ? 2 : 3)));
+    // Something always stays: an empty wish deletes nothing.
+    const most = chapter === "remove" ? Math.min(2, this.wishes.length - 1) : 3;
+    const chosen = new Set(chance.some(this.wishes, chance.between(1, most)));
     switch (chapter) {
       case "create":
-        return [...this.#wishes, ...Array.from({ length: chance.between(2, 3) }, () => this.#newVm())];
+        return [...this.wishes, ...Array.from({ length: chance.between(2, 3) }, () => this.#newVm())];
       case "resize":
-        return this.#wishes.map((wish) => (chosen.has(wish) ? resized(wish) : wish));
+        return this.wishes.map((wish) => (chosen.has(wish) ? resized(wish) : wish));
       case "describe":
-        return this.#wishes.map((wish) => (chosen.has(wish) ? withDisk(wish) : described(wish)));
+        return this.wishes.map((wish) => (chosen.has(wish) ? withDisk(wish) : described(wish)));
+      case "rename": {
+        const one = chance.pick(this.wishes.filter(({ formerName }) => formerName === undefined));
+        return this.wishes.map((wish) => (wish === one ? renamed(wish) : wish));
+      }
       case "remove":
-        return this.#wishes.filter((wish) => !chosen.has(wish));
+        return this.wishes.filter((wish) => !chosen.has(wish));
       default:
         return chapter satisfies never;
     }
@@ -121,8 +171,8 @@ export class Story {
     };
   }
 
-  async #write(before: readonly VmWish[]): Promise<void> {
-    const files = manifestsOf(this.#wishes);
+  async #write(before: Scene): Promise<void> {
+    const files = manifestsOf(this.#scene);
     for (const name of manifestsOf(before).keys()) if (!files.has(name)) await rm(join(this.#folder, name));
     for (const [name, text] of files) {
       const file = join(this.#folder, name);
@@ -143,4 +193,18 @@ function described(wish: VmWish): VmWish {
 function withDisk(wish: VmWish): VmWish {
   const number = wish.disks.length;
   return { ...wish, disks: [...wish.disks, { name: `more-${number}`, gibibytes: number, image: undefined }] };
+}
+
+function renamed(wish: VmWish): VmWish {
+  return { ...wish, name: `${wish.name}-renamed`, formerName: wish.name };
+}
+
+function droppedDisks(before: readonly VmWish[], after: readonly VmWish[]): string[] {
+  return after.flatMap((wish) => {
+    const name = stableName(wish.name);
+    const disks = before.find((earlier) => stableName(earlier.name) === name)?.disks ?? [];
+    return disks
+      .filter((disk) => !wish.disks.some((kept) => kept.name === disk.name))
+      .map((disk) => `${name}/${disk.name}`);
+  });
 }

@@ -39,7 +39,7 @@ function wish(name: string, change: Partial<VmWish> = {}): VmWish {
 }
 
 function push(w: World, wishes: readonly VmWish[], message: string): Promise<string> {
-  return w.push(Object.fromEntries(manifestsOf(wishes)), message);
+  return w.push(Object.fromEntries(manifestsOf({ wishes: wishes, moves: {}, broken: undefined })), message);
 }
 
 /** Everything Redis knows is gone, while everybody goes on working with it. */
