@@ -1,10 +1,9 @@
 import { listDrift } from "../app/inspect/list-drift.ts";
-import { WatcherError } from "../lib/errors.ts";
 import { renderDrift } from "../report/drift-list.ts";
 import { type ExitCode, exitCodes } from "./exit-codes.ts";
 import { complain, print, printJson } from "./output.ts";
 import type { GlobalOptions } from "./settings.ts";
-import { withEngine } from "./with-engine.ts";
+import { clusterNames, withEngine } from "./with-engine.ts";
 
 export interface DriftOptions extends GlobalOptions {
   readonly cluster?: string;
@@ -13,13 +12,7 @@ export interface DriftOptions extends GlobalOptions {
 /** What drifted on the clusters. Exit code 1 when one of them could not be asked, else 2 when something drifted. */
 export function driftCommand(options: DriftOptions): Promise<ExitCode> {
   return withEngine(options, async (engine, config) => {
-    const names = config.clusters.map(({ name }) => name);
-    if (options.cluster !== undefined && !names.includes(options.cluster))
-      throw new WatcherError(
-        "usage",
-        `the configuration has no cluster ${options.cluster}; it has: ${names.join(", ") || "none"}`,
-      );
-    const clusters = options.cluster === undefined ? names : [options.cluster];
+    const clusters = clusterNames(config, options.cluster);
     const { held, ...list } = await listDrift(engine, clusters, AbortSignal.timeout(600_000));
     if (options.json === true) printJson({ schemaVersion: 1, instance: config.instance, ...list, unreachable: held });
     else print(renderDrift(list, engine.clock.now()));

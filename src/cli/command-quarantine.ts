@@ -1,10 +1,9 @@
 import { listQuarantined } from "../app/inspect/list-quarantined.ts";
-import { WatcherError } from "../lib/errors.ts";
 import { renderQuarantine } from "../report/quarantine-list.ts";
 import { type ExitCode, exitCodes } from "./exit-codes.ts";
 import { complain, print, printJson } from "./output.ts";
 import type { GlobalOptions } from "./settings.ts";
-import { withEngine } from "./with-engine.ts";
+import { clusterNames, withEngine } from "./with-engine.ts";
 
 export interface QuarantineOptions extends GlobalOptions {
   readonly cluster?: string;
@@ -13,13 +12,7 @@ export interface QuarantineOptions extends GlobalOptions {
 /** What is kept in quarantine on the clusters. Exit code 1 when one of them could not be asked. */
 export function quarantineCommand(options: QuarantineOptions): Promise<ExitCode> {
   return withEngine(options, async (engine, config) => {
-    const names = config.clusters.map(({ name }) => name);
-    if (options.cluster !== undefined && !names.includes(options.cluster))
-      throw new WatcherError(
-        "usage",
-        `the configuration has no cluster ${options.cluster}; it has: ${names.join(", ") || "none"}`,
-      );
-    const clusters = options.cluster === undefined ? names : [options.cluster];
+    const clusters = clusterNames(config, options.cluster);
     const { virdomains, held } = await listQuarantined(engine, clusters, AbortSignal.timeout(300_000));
     if (options.json === true)
       printJson({ schemaVersion: 1, instance: config.instance, virdomains, unreachable: held });

@@ -8,13 +8,12 @@ import {
 } from "../app/restore/restore-command.ts";
 import type { OpenEngine } from "../app/compose.ts";
 import { presentOf, type RestoreResult } from "../app/restore/restore-virdomain.ts";
-import { WatcherError } from "../lib/errors.ts";
 import { readLabel, renderSnapshots } from "../report/snapshot-list.ts";
 import { formatTime, relativeTime } from "../report/format.ts";
 import { type ExitCode, exitCodes } from "./exit-codes.ts";
 import { complain, print, printJson } from "./output.ts";
 import type { GlobalOptions } from "./settings.ts";
-import { withEngine } from "./with-engine.ts";
+import { clusterNames, withEngine } from "./with-engine.ts";
 
 export interface RestoreOptions extends GlobalOptions {
   readonly cluster?: string;
@@ -26,13 +25,7 @@ export interface RestoreOptions extends GlobalOptions {
 /** Lists what a VM can go back to, shows what going back would do (exit code 2), or does it. */
 export function restoreCommand(name: string, options: RestoreOptions): Promise<ExitCode> {
   return withEngine(options, async (engine, config) => {
-    const names = config.clusters.map((cluster) => cluster.name);
-    if (options.cluster !== undefined && !names.includes(options.cluster))
-      throw new WatcherError(
-        "usage",
-        `the configuration has no cluster ${options.cluster}; it has: ${names.join(", ") || "none"}`,
-      );
-    const clusters = options.cluster === undefined ? names : [options.cluster];
+    const clusters = clusterNames(config, options.cluster);
     const restorable = await findRestorable(engine, name, clusters, AbortSignal.timeout(300_000));
     if (options.snapshot === undefined) return list(engine, restorable, options);
     const snapshot = pickSnapshot(restorable, options.snapshot);

@@ -7,7 +7,7 @@ import { type ExitCode, exitCodes } from "./exit-codes.ts";
 import { complain, print, printJson, progressLine } from "./output.ts";
 import type { GlobalOptions } from "./settings.ts";
 import { userName } from "./user-name.ts";
-import { repositoryNames, withEngine } from "./with-engine.ts";
+import { clusterNames, repositoryNames, withEngine } from "./with-engine.ts";
 
 export interface SyncOptions extends GlobalOptions {
   readonly wait?: boolean;
@@ -43,8 +43,7 @@ export function syncCommand(repository: string | undefined, options: SyncOptions
 
 /** Forgets what the cluster had. It is looked at first: VMs that are there again are not to be forgotten. */
 async function acceptEmpty(engine: Engine, config: Config, cluster: string): Promise<void> {
-  if (!config.clusters.some(({ name }) => name === cluster))
-    throw new WatcherError("usage", `--accept-empty: the configuration has no cluster ${cluster}`);
+  clusterNames(config, cluster);
   const hypervisor = await engine.hypervisor(cluster);
   const isEmptied = await hypervisor.readLiveState(AbortSignal.timeout(60_000)).then(
     () => false,

@@ -17,12 +17,17 @@ export async function withEngine<T>(
 
 /** The named repository, or every one. Throws `usage` for a name that is not configured. */
 export function repositoryNames(config: Config, name: string | undefined): readonly string[] {
-  const names = config.repositories.map((repository) => repository.name);
+  return chosen("repository", config.repositories, name);
+}
+
+/** The named cluster, or every one. Throws `usage` for a name that is not configured. */
+export function clusterNames(config: Config, name: string | undefined): readonly string[] {
+  return chosen("cluster", config.clusters, name);
+}
+
+function chosen(what: string, all: readonly { readonly name: string }[], name: string | undefined): readonly string[] {
+  const names = all.map((one) => one.name);
   if (name === undefined) return names;
-  if (!names.includes(name))
-    throw new WatcherError(
-      "usage",
-      `the configuration has no repository ${name}; it has: ${names.join(", ") || "none"}`,
-    );
-  return [name];
+  if (names.includes(name)) return [name];
+  throw new WatcherError("usage", `the configuration has no ${what} ${name}; it has: ${names.join(", ") || "none"}`);
 }

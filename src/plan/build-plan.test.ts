@@ -1,6 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { desiredState, desiredVirdomain, liveVirdomain, target, traits } from "../../test/support/virdomains.ts";
+import {
+  desiredState,
+  desiredVirdomain,
+  liveVirdomain,
+  planInput,
+  target,
+  traits,
+} from "../../test/support/virdomains.ts";
 import type { DesiredState, DesiredVirdomain } from "../fleet/desired-state.ts";
 import { defaultPolicy, type Policy, type SnapshotPolicy } from "../manifest/document.ts";
 import { assumeApplied } from "./assume-applied.ts";
@@ -18,22 +25,8 @@ interface Case {
 }
 
 function plan({ desired, base, live = [], more = {} }: Case) {
-  return buildPlan({
-    instance: "edge",
-    revision: "b".repeat(40),
-    baseRevision: base === undefined ? undefined : "a".repeat(40),
-    desired,
-    base,
-    live: new Map([["lab", { state: { cluster: "lab", virdomains: live }, traits }]]),
-    held: [],
-    traitsOfHeld: new Map(),
-    enforced: new Set(),
-    scope: undefined,
-    rewritten: false,
-    approvals: new Set(),
-    offline: false,
-    ...more,
-  });
+  const baseRevision = base === undefined ? undefined : "a".repeat(40);
+  return buildPlan(planInput(desired, live, { base, baseRevision, ...more }));
 }
 
 const kinds = (result: ReturnType<typeof plan>): string[] =>

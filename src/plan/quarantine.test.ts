@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { desiredState, desiredVirdomain, liveVirdomain, target, traits } from "../../test/support/virdomains.ts";
+import { desiredState, desiredVirdomain, liveVirdomain, planInput, target } from "../../test/support/virdomains.ts";
 import type { DesiredState, DesiredVirdomain } from "../fleet/desired-state.ts";
 import { defaultPolicy, type Policy } from "../manifest/document.ts";
 import { buildPlan, type PlanInput } from "./build-plan.ts";
-import { type LiveVirdomain, type QuarantineNote, toLiveState } from "./live-state.ts";
+import type { LiveVirdomain, QuarantineNote } from "./live-state.ts";
 import { quarantinedName, withoutSuffix } from "./quarantine.ts";
 
 const dayMs = 86_400_000;
@@ -33,22 +33,7 @@ interface Case {
 }
 
 function plan({ desired, base, live, more = {} }: Case) {
-  return buildPlan({
-    instance: "edge",
-    revision: "b".repeat(40),
-    baseRevision: undefined,
-    desired,
-    base,
-    live: new Map([["lab", { state: toLiveState("lab", live), traits }]]),
-    held: [],
-    traitsOfHeld: new Map(),
-    enforced: new Set(),
-    scope: undefined,
-    rewritten: false,
-    approvals: new Set(),
-    offline: false,
-    ...more,
-  });
+  return buildPlan(planInput(desired, live, { base, ...more }));
 }
 
 function shown({ operations, conflicts }: ReturnType<typeof plan>): readonly string[] {

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { desiredState, desiredVirdomain, liveVirdomain, target, traits } from "../../test/support/virdomains.ts";
+import { desiredState, desiredVirdomain, liveVirdomain, planInput, target } from "../../test/support/virdomains.ts";
 import type { DesiredState, DesiredVirdomain } from "../fleet/desired-state.ts";
 import { defaultPolicy } from "../manifest/document.ts";
 import { buildPlan } from "./build-plan.ts";
 import { coversLoss, lossOf } from "./deletion-rules.ts";
-import { type LiveVirdomain, type QuarantineNote, toLiveState } from "./live-state.ts";
+import type { LiveVirdomain, QuarantineNote } from "./live-state.ts";
 
 const dayMs = 86_400_000;
 const web = desiredVirdomain({ resource: "web" });
@@ -13,21 +13,7 @@ const atOnce = { ...defaultPolicy, quarantineMs: 0 };
 const onLab = (...virdomains: DesiredVirdomain[]): DesiredState => desiredState([target("lab", virdomains)]);
 
 function plan(desired: DesiredVirdomain, live: readonly LiveVirdomain[], base: DesiredVirdomain | undefined = web) {
-  return buildPlan({
-    instance: "edge",
-    revision: "b".repeat(40),
-    baseRevision: undefined,
-    desired: onLab(desired),
-    base: base && onLab(base),
-    live: new Map([["lab", { state: toLiveState("lab", live), traits }]]),
-    held: [],
-    traitsOfHeld: new Map(),
-    enforced: new Set(),
-    scope: undefined,
-    rewritten: false,
-    approvals: new Set(),
-    offline: false,
-  });
+  return buildPlan(planInput(onLab(desired), live, { base: base && onLab(base) }));
 }
 
 /** One that was replaced before, under its own id. */

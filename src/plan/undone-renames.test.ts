@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { desiredState, desiredVirdomain, liveVirdomain, target, traits } from "../../test/support/virdomains.ts";
+import { desiredState, desiredVirdomain, liveVirdomain, planInput, target } from "../../test/support/virdomains.ts";
 import type { DesiredVirdomain } from "../fleet/desired-state.ts";
 import { buildPlan, type PlanInput } from "./build-plan.ts";
-import { type LiveVirdomain, toLiveState } from "./live-state.ts";
+import type { LiveVirdomain } from "./live-state.ts";
 import { findOrphans, findUndoneRename, withUndoneRenames } from "./undone-renames.ts";
 
 const web = desiredVirdomain({ resource: "web" });
@@ -14,28 +14,10 @@ const marked = (desired: DesiredVirdomain, changes: Partial<LiveVirdomain> = {})
   return { ...live, mark: live.mark && { ...live.mark, revision: "a".repeat(12) } };
 };
 
-function inputFor(desired: PlanInput["desired"], live: readonly LiveVirdomain[]): PlanInput {
-  return {
-    instance: "edge",
-    revision: "b".repeat(40),
-    baseRevision: undefined,
-    desired,
-    base: undefined,
-    live: new Map([["lab", { state: toLiveState("lab", live), traits }]]),
-    held: [],
-    traitsOfHeld: new Map(),
-    enforced: new Set(),
-    scope: undefined,
-    rewritten: false,
-    approvals: new Set(),
-    offline: false,
-  };
-}
-
 const orphansOf = (input: PlanInput) => findOrphans(input, buildPlan(input).operations);
 
 describe("a rename that is taken back", () => {
-  const input = inputFor(onLab(web, db), [marked(www), marked(db)]);
+  const input = planInput(onLab(web, db), [marked(www), marked(db)]);
   const { operations } = buildPlan(input);
 
   it("would without its history make a new VM beside the old one", () => {
@@ -66,11 +48,11 @@ describe("a rename that is taken back", () => {
 
 describe("orphans", () => {
   it.each([
-    ["nothing is made on its cluster", inputFor(onLab(db), [marked(www), marked(db)])],
-    ["it is wanted as it is", inputFor(onLab(web, www), [marked(www)])],
-    ["it is a clone", inputFor(onLab(web), [marked(www, { clone: true })])],
-    ["it is being built, and no revision was applied to it", inputFor(onLab(web), [liveVirdomainBuilding()])],
-    ["it is of another instance", { ...inputFor(onLab(web), [marked(www)]), instance: "other" }],
+    ["nothing is made on its cluster", planInput(onLab(db), [marked(www), marked(db)])],
+    ["it is wanted as it is", planInput(onLab(web, www), [marked(www)])],
+    ["it is a clone", planInput(onLab(web), [marked(www, { clone: true })])],
+    ["it is being built, and no revision was applied to it", planInput(onLab(web), [liveVirdomainBuilding()])],
+    ["it is of another instance", { ...planInput(onLab(web), [marked(www)]), instance: "other" }],
   ] as const)("are none where %s", (_what, input) => {
     expect(orphansOf(input)).toEqual([]);
   });
@@ -79,7 +61,7 @@ describe("orphans", () => {
     const live = marked(www, { power: "shutoff", name: "www.quarantined-ccccccc" });
     const quarantine = { atMs: 0, untilMs: 1, revision: "c".repeat(12), name: "www" };
     const aside = { ...live, mark: live.mark && { ...live.mark, quarantine } };
-    expect(orphansOf(inputFor(onLab(web), [aside]))).toMatchObject([{ identity: www.identity }]);
+    expect(orphansOf(planInput(onLab(web), [aside]))).toMatchObject([{ identity: www.identity }]);
   });
 });
 

@@ -31,7 +31,7 @@ it("makes the VMs of a cluster that lost them anew, when a person says so", asyn
   await world.final(await world.push(shop(1), "Add the shop"));
   expect(await lab.run("sync", "--accept-empty", "nowhere")).toMatchObject({
     code: 1,
-    stderr: expect.stringContaining("--accept-empty: the configuration has no cluster nowhere"),
+    stderr: expect.stringContaining("the configuration has no cluster nowhere; it has: lab"),
   });
   expect(await lab.run("sync", "--accept-empty", "lab")).toMatchObject({
     code: 1,

@@ -3,7 +3,8 @@ import { targetKey } from "../../src/fleet/desired-state.ts";
 import { contentHash } from "../../src/lib/canonical-json.ts";
 import { defaultPolicy } from "../../src/manifest/document.ts";
 import { assumeApplied } from "../../src/plan/assume-applied.ts";
-import type { LiveVirdomain, PlatformTraits } from "../../src/plan/live-state.ts";
+import type { PlanInput } from "../../src/plan/build-plan.ts";
+import { type LiveVirdomain, type PlatformTraits, toLiveState } from "../../src/plan/live-state.ts";
 
 export const gibibyte = 1024 ** 3;
 
@@ -90,5 +91,29 @@ export function desiredState(targets: readonly Target[], changes: Partial<Desire
     complete: true,
     undeployed: new Set(),
     ...changes,
+  };
+}
+
+/** What a plan of the one cluster `lab` rests on; `more` replaces what a case is about. */
+export function planInput(
+  desired: DesiredState,
+  live: readonly LiveVirdomain[],
+  more: Partial<PlanInput> = {},
+): PlanInput {
+  return {
+    instance: "edge",
+    revision: "b".repeat(40),
+    baseRevision: undefined,
+    desired,
+    base: undefined,
+    live: new Map([["lab", { state: toLiveState("lab", live), traits }]]),
+    held: [],
+    traitsOfHeld: new Map(),
+    enforced: new Set(),
+    scope: undefined,
+    rewritten: false,
+    approvals: new Set(),
+    offline: false,
+    ...more,
   };
 }
