@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { CliLab } from "../support/cli-lab.ts";
 import { waitFor } from "../support/wait-for.ts";
-import { manifest, type World } from "../support/world.ts";
+import { manifest } from "../support/world.ts";
 
 const shop = (cpu: number) => ({
   "manifests/shop.yaml": manifest("shop", [
@@ -9,19 +9,6 @@ const shop = (cpu: number) => ({
     { name: "db", cpu },
   ]),
 });
-
-async function deleteByHand(w: World): Promise<void> {
-  for (const uuid of (await w.uuids()).values())
-    await w.hypercore("POST", "VirDomain/action", [{ virDomainUUID: uuid, actionType: "STOP" }]);
-  await waitFor(
-    async () => {
-      const left = [...(await w.uuids()).values()];
-      await Promise.all(left.map((uuid) => w.hypercore("DELETE", `VirDomain/${uuid}`).catch(() => undefined)));
-      return left.length === 0 ? true : undefined;
-    },
-    { what: "the VMs to be gone" },
-  );
-}
 
 it("makes the VMs of a cluster that lost them anew, when a person says so", async () => {
   await using lab = await CliLab.open();
@@ -37,7 +24,7 @@ it("makes the VMs of a cluster that lost them anew, when a person says so", asyn
     code: 1,
     stderr: expect.stringContaining("--accept-empty: lab misses no VMs of ours"),
   });
-  await deleteByHand(world);
+  await world.deleteByHand(["web", "db"]);
   const commit = await world.push(shop(2), "More CPUs");
   await waitFor(
     async () =>

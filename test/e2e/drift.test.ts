@@ -82,10 +82,6 @@ async function stopByHand(w: World, name: string): Promise<string> {
   return uuid;
 }
 
-async function removeByHand(w: World, name: string): Promise<void> {
-  await w.hypercore("DELETE", `VirDomain/${await stopByHand(w, name)}`);
-}
-
 async function pauseCluster(w: World): Promise<void> {
   const pause = { scope: cluster, reason: "", by: "ada", atMs: Date.now(), untilMs: undefined };
   await w.product().engine.store.setPause(pause);
@@ -173,7 +169,7 @@ describe("a VM that was changed by hand", () => {
     expect((await drift(w)).drifted).toMatchObject([
       { virdomain: "web", policy: "report", fields: [{ path: "description", git: "web", live: "mine" }] },
     ]);
-    await removeByHand(w, "db");
+    await w.deleteByHand(["db"]);
     await waitFor(async () => ((await w.uuids()).has("db") ? true : undefined), { what: "the database" });
     expect(await description(w, "web")).toBe("mine");
   });
@@ -287,8 +283,7 @@ describe("a round", () => {
   it("makes nothing on a cluster that lost all its VMs at once", async () => {
     const { w, log } = await stage(shop());
     await pauseCluster(w);
-    await removeByHand(w, "web");
-    await removeByHand(w, "db");
+    await w.deleteByHand(["web", "db"]);
     await w.product().engine.store.removePause(cluster);
     await log.says(/cluster-emptied/);
     await rounds(w, 2);

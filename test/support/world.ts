@@ -247,6 +247,22 @@ export class World implements AsyncDisposable {
     return answer.json();
   }
 
+  /** A person switches these VMs off and deletes them, past the product. */
+  async deleteByHand(names: readonly string[]): Promise<void> {
+    const uuids = [...(await this.uuids())].flatMap(([name, uuid]) => (names.includes(name) ? [uuid] : []));
+    for (const uuid of uuids)
+      await this.hypercore("POST", "VirDomain/action", [{ virDomainUUID: uuid, actionType: "STOP" }]);
+    await waitFor(
+      async () => {
+        const left = [...(await this.uuids()).values()].filter((uuid) => uuids.includes(uuid));
+        // Refused while the VM is still on its way down.
+        await Promise.all(left.map((uuid) => this.hypercore("DELETE", `VirDomain/${uuid}`).catch(() => undefined)));
+        return left.length === 0 ? true : undefined;
+      },
+      { what: `${names.join(", ")} to be gone` },
+    );
+  }
+
   vms(cluster = "lab"): Promise<DemoVm[]> {
     return listVms(this.clusterUrl(cluster), "admin", "admin");
   }
