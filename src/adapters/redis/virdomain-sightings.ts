@@ -1,34 +1,34 @@
 import type { VirdomainSightings } from "../../ports/virdomain-sightings.ts";
 import type { StoreClient } from "./store-client.ts";
-import { script } from "./lua.ts";
+import { now, script } from "./lua.ts";
 
-/** Longer than any deletion, and any reading that began before it, can take. */
-const expectedMs = 24 * 60 * 60 * 1000;
+/** Longer than any reading that began before a deletion can take; a deletion that was refused is forgotten then. */
+const expectedMs = 60 * 60 * 1000;
 
-/** KEYS sighted, leaving; ARGV ids... */
-const replace = script(`
+/** KEYS sighted, leaving; ARGV how long VMs are expected to go, ids... */
+const replace = script(`${now}
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - tonumber(ARGV[1]))
 redis.call('DEL', KEYS[1])
-for _, id in ipairs(ARGV) do
-  if redis.call('SISMEMBER', KEYS[2], id) == 0 then redis.call('SADD', KEYS[1], id) end
+for index = 2, #ARGV do
+  if not redis.call('ZSCORE', KEYS[2], ARGV[index]) then redis.call('SADD', KEYS[1], ARGV[index]) end
 end
 return 1`);
 
-/** KEYS sighted, leaving; ARGV id, time to live. */
-const letGo = script(`
-redis.call('SADD', KEYS[2], ARGV[1])
-redis.call('PEXPIRE', KEYS[2], ARGV[2])
+/** KEYS sighted, leaving; ARGV id. */
+const letGo = script(`${now}
+redis.call('ZADD', KEYS[2], now, ARGV[1])
 return redis.call('SREM', KEYS[1], ARGV[1])`);
 
-/** Two sets for each cluster: what was seen there last, and what is on its way out through us. */
+/** Two sets for each cluster: what was seen there last, and what is on its way out through us, by when that began. */
 export function virdomainSightings({ keys, run, ask }: StoreClient): VirdomainSightings {
   const setsOf = (cluster: string): readonly string[] => [keys.sighted(cluster), keys.leaving(cluster)];
   return {
     async recordSighted(cluster, ids) {
-      await run(replace, setsOf(cluster), ids);
+      await run(replace, setsOf(cluster), [expectedMs, ...ids]);
     },
     listSighted: async (cluster) => (await ask((redis) => redis.smembers(keys.sighted(cluster)))).sort(),
     async expectGone(cluster, id) {
-      await run(letGo, setsOf(cluster), [id, expectedMs]);
+      await run(letGo, setsOf(cluster), [id]);
     },
     async forgetSighted(cluster) {
       const known = await ask((redis) => redis.scard(keys.sighted(cluster)));
