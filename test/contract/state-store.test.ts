@@ -4,6 +4,7 @@ import { stateKeys } from "../../src/adapters/redis/keys.ts";
 import { openStateStore } from "../../src/adapters/redis/state-store.ts";
 import type { StateStore } from "../../src/ports/state-store.ts";
 import { type TestRedis, silentLog, startTestRedis } from "../support/redis-server.ts";
+import { waitFor } from "../support/wait-for.ts";
 import { pollWishesContract } from "./poll-wishes.contract.ts";
 import { emptyPass, stateStoreContract, syncRecord } from "./state-store.contract.ts";
 
@@ -48,7 +49,10 @@ describe("redis state store", () => {
     await using other = await open();
     const never = new AbortController().signal;
     const wait = store.waitForPoll("away", 30_000, never);
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    const redis = (await server.connect()).producer();
+    const listeners = async () => Number((await redis.pubsub("NUMSUB", stateKeys("contract").hurryChannel))[1]);
+    await waitFor(async () => ((await listeners()) > 0 ? true : undefined), { what: "a listener" });
+    redis.disconnect();
     await server.restart();
     await other.hurryPoll("away");
     expect(await wait).toBe(true);

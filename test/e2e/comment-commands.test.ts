@@ -194,7 +194,7 @@ describe("a restart", () => {
     await w.run();
     await receipt(w, meanwhile, "+1");
     await waitFor(async () => ((await ours(w, pull)).length === 3 ? true : undefined), { what: "the second answer" });
-    await sleep(500);
+    await w.polls(3);
     expect(await ours(w, pull)).toHaveLength(3);
     expect((await reactions(w, before)).sort()).toEqual(["+1", "eyes"]);
   });

@@ -247,6 +247,20 @@ export class World implements AsyncDisposable {
     return answer.json();
   }
 
+  /** Until the product has looked at its repository so many times more: what it was going to do, it has done. */
+  async polls(count: number): Promise<void> {
+    const { store } = this.product().engine;
+    let seenMs: number | undefined;
+    for (let poll = 0; poll <= count; poll += 1)
+      seenMs = await waitFor(
+        async () => {
+          const atMs = (await store.readCondition("fleet"))?.atMs;
+          return atMs === seenMs ? undefined : atMs;
+        },
+        { what: "the next poll" },
+      );
+  }
+
   /** A person switches these VMs off and deletes them, past the product. */
   async deleteByHand(names: readonly string[]): Promise<void> {
     const uuids = [...(await this.uuids())].flatMap(([name, uuid]) => (names.includes(name) ? [uuid] : []));
