@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { systemClock } from "../../src/adapters/system-clock.ts";
-import { applyOperation, type OperationEnd } from "../../src/app/operation/apply-operation.ts";
+import { applyOperation } from "../../src/app/operation/apply-operation.ts";
+import type { OperationEnd } from "../../src/app/operation/operation-input.ts";
 import type { DesiredVirdomain } from "../../src/fleet/desired-state.ts";
 import { defaultPolicy, type SnapshotPolicy } from "../../src/manifest/document.ts";
 import type { LiveVirdomain } from "../../src/plan/live-state.ts";
