@@ -329,6 +329,16 @@ describe("buildPlan", () => {
       });
     });
 
+    it("does not adopt what it would have to rebuild: nobody asked to lose that VM", () => {
+      const adopting = { ...web, policy: { ...defaultPolicy, adopt: true } };
+      const stranger = liveVirdomain(web, { mark: undefined, machineType: "bios" });
+      const result = plan({ desired: onLab(adopting), live: [stranger] });
+      expect(result.operations).toEqual([]);
+      expect(result.conflicts).toMatchObject([
+        { code: "unsupported-change", virdomain: "web", message: expect.stringContaining("machine_type") },
+      ]);
+    });
+
     it("does not adopt a clone, or one of two VMs with the name", () => {
       const adopting = { ...web, policy: { ...defaultPolicy, adopt: true } };
       const clone = liveVirdomain(web, { mark: undefined, clone: true });

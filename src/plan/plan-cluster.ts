@@ -134,6 +134,11 @@ function planVirdomain(planner: Planner, target: Target, desired: DesiredVirdoma
     return { operation: withSnapshot(operation, desired, live, planner.input.traits), conflicts: [], notices };
   }
   const operation = changeOperation(target, desired, match.live, difference.changes, notices, match.kind === "adopt");
+  if (operation?.kind === "replace" && match.kind === "adopt") {
+    const causes = difference.changes.flatMap(({ disruption, path }) => (disruption === "rebuild" ? [path] : []));
+    const message = `VM ${desired.name} is not managed and would have to be rebuilt (${causes.join(", ")}), so it is not taken over; say in the manifest what it is, or rename one of them`;
+    return { operation: undefined, conflicts: [conflict("unsupported-change", message)], notices: [] };
+  }
   if (operation?.kind === "replace" && isProtected(desired)) {
     return {
       operation: undefined,
