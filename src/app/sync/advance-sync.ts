@@ -121,7 +121,7 @@ async function planAgain(
   const fresh = await planOneCluster(engine, record, pass.cluster, signal);
   const trouble = fresh.held[0];
   if (trouble !== undefined)
-    return isFatal(trouble.code, engine.clock.now() - (pass.held?.sinceMs ?? engine.clock.now()))
+    return isFatal(trouble.code, engine.clock.now() - heldSinceMs(engine, pass, trouble.code))
       ? failCluster(engine, record, pass, outcomes, trouble)
       : hold(engine, record, pass, trouble);
   const step = nextRound(pass, outcomes, fresh, record.deletions, engine.clock.now());
@@ -167,6 +167,11 @@ function isFatal(code: string, heldMs: number): boolean {
   return (
     code === "cluster-auth-failed" || code === "cluster-unsupported" || code === "config-invalid" || code === "internal"
   );
+}
+
+/** Since when the cluster is held for this reason: patience with one trouble does not begin with another, or with a pause. */
+function heldSinceMs({ clock }: Pick<Engine, "clock">, { held }: ClusterPass, code: string): number {
+  return held?.code === code ? held.sinceMs : clock.now();
 }
 
 async function failCluster(
@@ -216,7 +221,7 @@ async function hold(
   trouble: Plan["held"][number],
 ): Promise<JobAnswer> {
   const attempts = (pass.held?.attempts ?? 0) + 1;
-  const sinceMs = pass.held?.sinceMs ?? engine.clock.now();
+  const sinceMs = heldSinceMs(engine, pass, trouble.code);
   const held = { code: trouble.code, reason: trouble.reason, sinceMs, attempts };
   await engine.store.replacePass(record.id, { ...pass, held }, pass.round);
   if (attempts === 1) await wakeRollout(engine, record, pass.cluster, `held-${sinceMs}`);
