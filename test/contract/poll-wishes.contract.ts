@@ -72,6 +72,10 @@ export function pollWishesContract({ open, listeners }: WishesBench): void {
       const repository = randomUUID();
       await store.requestSync(repository, ["lab/shop"], { quiet: true });
       expect(await store.waitForPoll(repository, 50, never)).toBe(false);
+      await store.requestSync(repository, undefined, { quiet: true });
+      expect(await store.waitForPoll(repository, 50, never)).toBe(false);
+      expect(await store.takeSyncRequest(repository)).toBe("everything");
+      await store.requestSync(repository, ["lab/shop"], { quiet: true });
       await store.requestSync(repository, ["lab/till"]);
       expect(await store.waitForPoll(repository, longMs, never)).toBe(true);
       expect(await store.takeSyncRequest(repository)).toEqual(new Set(["lab/shop", "lab/till"]));

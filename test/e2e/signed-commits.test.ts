@@ -68,17 +68,6 @@ async function finals(w: World, commit: string): Promise<string[]> {
 
 const refused = (why: string): string => `Refused: not signed by an allowed signer (${why}); nothing is changed`;
 
-/** Polls of the watcher since a moment, as its conditions tell. */
-async function polled(w: World, times = 3): Promise<void> {
-  const { store } = w.product().engine;
-  for (let time = 0; time < times; time += 1) {
-    const before = (await store.readCondition("fleet"))?.atMs ?? 0;
-    await waitFor(async () => (((await store.readCondition("fleet"))?.atMs ?? 0) > before ? true : undefined), {
-      what: "another poll",
-    });
-  }
-}
-
 describe("where signatures are required", () => {
   it("an unsigned merge is refused, and a signed commit after it is synced", async () => {
     const w = await openSigned();
@@ -125,7 +114,7 @@ describe("where signatures are required", () => {
     expect(text.length).toBeLessThanOrEqual(140);
     await w.product()[Symbol.asyncDispose]();
     await w.run();
-    await polled(w);
+    await w.polls(3);
     expect(await finals(w, commit)).toEqual([text]);
     const redis = new Redis({ path: await socketPathOf(join(w.config.dataDir, "redis")) });
     await redis.flushall();
@@ -134,9 +123,9 @@ describe("where signatures are required", () => {
     await waitFor(async () => ((await store.readBranch("fleet")).refused === commit ? true : undefined), {
       what: "the refusal",
     });
-    await polled(w);
+    await w.polls(3);
     await store.requestSync("fleet");
-    await polled(w);
+    await w.polls(3);
     expect(await finals(w, commit)).toEqual([text]);
     expect(await w.statuses(commit)).toHaveLength(1);
     expect(await names(w)).toEqual([]);
@@ -189,7 +178,7 @@ describe("where signatures are required", () => {
     const second = await pushAs(w, ada, ["web", "db"], "A database");
     const { store } = w.product().engine;
     await waitFor(async () => ((await w.statuses(second)).length > 0 ? true : undefined), { what: "a word" });
-    await polled(w, 2);
+    await w.polls(2);
     expect(await w.statuses(second)).toMatchObject([
       { state: "pending", description: "Held: signatures cannot be checked now, see kraken-gitops status" },
     ]);
@@ -202,6 +191,27 @@ describe("where signatures are required", () => {
     await rename(`${allowedSigners}.away`, allowedSigners);
     expect(await w.final(second)).toMatchObject({ state: "success" });
     expect(await names(w)).toEqual(["db", "web"]);
+  });
+
+  it("a sync that was asked for while the keys are away is carried out when they are back", async () => {
+    const w = await openSigned();
+    expect(await w.final(await pushAs(w, ada, ["web"], "Add the shop"))).toMatchObject({ state: "success" });
+    const [uuid = ""] = (await w.uuids()).values();
+    const description = async () =>
+      ((await w.hypercore("GET", `VirDomain/${uuid}`)) as { description: string }[])[0]?.description;
+    const before = await description();
+    await rename(allowedSigners, `${allowedSigners}.away`);
+    await w.hypercore("PATCH", `VirDomain/${uuid}`, { description: "mine" });
+    await waitFor(async () => ((await description()) === "mine" ? true : undefined), { what: "the change by hand" });
+    const { store } = w.product().engine;
+    await store.requestSync("fleet");
+    await waitFor(async () => ((await store.readCondition("fleet"))?.ok === false ? true : undefined), {
+      what: "a poll without keys",
+    });
+    await w.polls(2);
+    expect(await description()).toBe("mine");
+    await rename(`${allowedSigners}.away`, allowedSigners);
+    await waitFor(async () => ((await description()) === before ? true : undefined), { what: "what git asks for" });
   });
 
   it("a key that is added to the file makes the waiting tip count; GPG keys do as well", async () => {

@@ -65,7 +65,10 @@ export function pollWishes(
       },
       async requestSync(repository, targets, options) {
         const args = [keys.hurryChannel, repository];
-        if (targets === undefined) await run(requestSync, [keys.hurries, keys.syncRequests, keys.driftRestarts], args);
+        if (targets === undefined && options?.quiet === true)
+          await ask((redis) => redis.sadd(keys.syncRequests, repository));
+        else if (targets === undefined)
+          await run(requestSync, [keys.hurries, keys.syncRequests, keys.driftRestarts], args);
         else if (options?.quiet === true) await ask((redis) => redis.sadd(keys.syncTargets(repository), ...targets));
         else await run(requestTargets, [keys.hurries, keys.syncTargets(repository)], [...args, ...targets]);
       },

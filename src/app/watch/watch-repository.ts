@@ -146,7 +146,14 @@ async function poll(engine: Engine, name: string, wanted: boolean, signal: Abort
   const wish = await engine.store.takeSyncRequest(name);
   let refused: string | undefined;
   if (wish !== undefined || remote !== branch.observed || !(await isUnderControl(engine, branch, remote)))
-    refused = await takeRevision(engine, repository, { branch, wish, fetched }, signal);
+    refused = await takeRevision(engine, repository, { branch, wish, fetched }, signal).catch(
+      async (error: unknown) => {
+        // Taken and not carried out: it waits for the next poll, in its own time.
+        if (wish !== undefined)
+          await engine.store.requestSync(name, wish === "everything" ? undefined : [...wish], { quiet: true });
+        throw error;
+      },
+    );
   else await sweep(engine, branch);
   await engine.queue.addDelivery({ schemaVersion: 1, repository: name }, `sweep-${engine.clock.now()}`);
   await engine.store.recordCondition(name, {
