@@ -3,7 +3,7 @@ import { quarantineVirdomain, releaseVirdomain } from "../../src/app/operation/r
 import type { DesiredVirdomain } from "../../src/fleet/desired-state.ts";
 import type { LiveVirdomain, OwnershipMark } from "../../src/plan/live-state.ts";
 import type { ChangeContext } from "../../src/ports/hypervisor.ts";
-import { MiB, blankDisk, freeContext, imageDisk, markOf, revision } from "../support/desired-vm.ts";
+import { MiB, blankDisk, dyingAt, freeContext, imageDisk, markOf, revision } from "../support/desired-vm.ts";
 import { type HypervisorBench, vmOn } from "../support/hypervisor-bench.ts";
 
 type Marked = LiveVirdomain & { readonly mark: OwnershipMark };
@@ -41,12 +41,12 @@ export function quarantineContract(
   check("sets aside and brings back whatever the moment at which a process dies", async (bench) => {
     const live = await running(bench);
     for (let change = 1; ; change += 1) {
-      const died = await cut(change, (context) => setAside(bench, live, context));
+      const died = await dyingAt(change, (context) => setAside(bench, live, context));
       // Another process finds it, and finishes, also when it has the date of another day.
       await setAside(bench, await found(bench, live), freeContext(), change);
       const aside = await expectAside(bench, live);
       if (died && change > 1) expect(aside.mark.quarantine?.atMs).toBe(terms.nowMs);
-      const cutAgain = await cut(change, (context) => comeBack(bench, aside, context));
+      const cutAgain = await dyingAt(change, (context) => comeBack(bench, aside, context));
       await comeBack(bench, await found(bench, live));
       await expectBack(bench, live);
       if (!died && !cutAgain) return;
@@ -55,7 +55,7 @@ export function quarantineContract(
 
   check("brings a VM back from any moment on its way into quarantine", async (bench) => {
     const live = await running(bench);
-    for (let change = 2; await cut(change, (context) => setAside(bench, live, context)); change += 1) {
+    for (let change = 2; await dyingAt(change, (context) => setAside(bench, live, context)); change += 1) {
       expect((await bench.driver.readLiveState(signal())).virdomains).toEqual([]);
       await comeBack(bench, await found(bench, live));
       await expectBack(bench, live);
@@ -165,20 +165,4 @@ async function expectBack(bench: HypervisorBench, before: Marked): Promise<void>
   expect(now.disks).toEqual(before.disks);
   expect(now.nics.map(({ id, name }) => ({ id, name }))).toEqual(before.nics.map(({ id, name }) => ({ id, name })));
   expect(now.mark).not.toHaveProperty("quarantine");
-}
-
-/** As a process that dies right before its n-th change; false when there were not so many. */
-async function cut(change: number, work: (context: ChangeContext) => Promise<unknown>): Promise<boolean> {
-  let count = 0;
-  const beforeChange = (): void => {
-    count += 1;
-    if (count >= change) throw new Error("the process died here");
-  };
-  try {
-    await work({ ...freeContext(), beforeChange });
-    return false;
-  } catch (error) {
-    if (error instanceof Error && error.message === "the process died here") return true;
-    throw error;
-  }
 }

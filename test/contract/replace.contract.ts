@@ -7,7 +7,7 @@ import type { LiveVirdomain } from "../../src/plan/live-state.ts";
 import { planCluster } from "../../src/plan/plan-cluster.ts";
 import type { Operation } from "../../src/plan/plan.ts";
 import type { ChangeContext } from "../../src/ports/hypervisor.ts";
-import { MiB, blankDisk, freeContext, freeLease, revision } from "../support/desired-vm.ts";
+import { MiB, blankDisk, dyingAt, freeContext, freeLease, revision } from "../support/desired-vm.ts";
 import { type HypervisorBench, vmOn } from "../support/hypervisor-bench.ts";
 import { desiredState, target } from "../support/virdomains.ts";
 
@@ -71,7 +71,7 @@ export function replaceContract(check: Check): void {
 
 /** Dies once, looks that no more than one VM is in use, and goes on; false when it did not die. */
 async function cutAndBring(bench: HypervisorBench, desired: DesiredVirdomain, change: number): Promise<boolean> {
-  const died = await dying(change, (context) => bring(bench, desired, context));
+  const died = await dyingAt(change, (context) => bring(bench, desired, context));
   const { virdomains } = await bench.driver.readLiveState(signal());
   expect(virdomains.length).toBeLessThan(2);
   if (died) await bring(bench, desired);
@@ -130,20 +130,4 @@ async function inUse({ driver }: HypervisorBench): Promise<LiveVirdomain> {
 
 async function asideOf({ driver }: HypervisorBench): Promise<readonly LiveVirdomain[]> {
   return (await driver.readLiveState(signal())).quarantined ?? [];
-}
-
-/** As a process that dies right before its n-th change; false when there were not so many. */
-async function dying(change: number, work: (context: ChangeContext) => Promise<unknown>): Promise<boolean> {
-  let count = 0;
-  const beforeChange = (): void => {
-    count += 1;
-    if (count >= change) throw new Error("the process died here");
-  };
-  try {
-    await work({ ...freeContext(60_000), beforeChange });
-    return false;
-  } catch (error) {
-    if (error instanceof Error && error.message === "the process died here") return true;
-    throw error;
-  }
 }

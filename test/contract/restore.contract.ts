@@ -4,7 +4,7 @@ import { type Family, type MarkedVirdomain, restoreVirdomain } from "../../src/a
 import type { DesiredVirdomain } from "../../src/fleet/desired-state.ts";
 import type { LiveVirdomain } from "../../src/plan/live-state.ts";
 import type { ChangeContext, SnapshotReference } from "../../src/ports/hypervisor.ts";
-import { MiB, blankDisk, freeContext, freeLease, markOf, revision } from "../support/desired-vm.ts";
+import { MiB, blankDisk, dyingAt, freeContext, freeLease, markOf, revision } from "../support/desired-vm.ts";
 import { type HypervisorBench, vmOn } from "../support/hypervisor-bench.ts";
 
 type Check = (title: string, body: (bench: HypervisorBench) => Promise<void>, timeoutMs?: number) => void;
@@ -103,7 +103,7 @@ export function restoreContract(check: Check): void {
       let { now } = first;
       for (let change = 1; ; change += 1) {
         const keptBefore = await keptOf(bench, now);
-        const died = await cut(change, (context) => restore(bench, snapshot, context));
+        const died = await dyingAt(change, (context) => restore(bench, snapshot, context));
         // Whatever happened, no more than one VM is in use, and what was there is there.
         const { virdomains, quarantined = [] } = await bench.driver.readLiveState(signal());
         expect(virdomains.filter(({ mark }) => mark !== undefined).length).toBeLessThan(2);
@@ -215,20 +215,4 @@ function shape({ disks }: LiveVirdomain): readonly object[] {
   return disks
     .map(({ name, type, capacityBytes, assetId, boot }) => ({ name, type, capacityBytes, assetId, boot }))
     .sort((a, b) => ((a.name ?? "") < (b.name ?? "") ? -1 : 1));
-}
-
-/** As a process that dies right before its n-th change; false when there were not so many. */
-async function cut(change: number, work: (context: ChangeContext) => Promise<unknown>): Promise<boolean> {
-  let count = 0;
-  const beforeChange = (): void => {
-    count += 1;
-    if (count >= change) throw new Error("the process died here");
-  };
-  try {
-    await work({ ...freeContext(60_000), beforeChange });
-    return false;
-  } catch (error) {
-    if (error instanceof Error && error.message === "the process died here") return true;
-    throw error;
-  }
 }

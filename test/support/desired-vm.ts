@@ -89,3 +89,20 @@ export function freeContext(
     lines,
   };
 }
+
+/** Works as a process that dies right before its n-th change; false when there were not so many. */
+export async function dyingAt(change: number, work: (context: ChangeContext) => Promise<unknown>): Promise<boolean> {
+  const death = new Error("the process died here");
+  let count = 0;
+  const beforeChange = (): void => {
+    count += 1;
+    if (count >= change) throw death;
+  };
+  try {
+    await work({ ...freeContext(60_000), beforeChange });
+    return false;
+  } catch (error) {
+    if (error === death) return true;
+    throw error;
+  }
+}
