@@ -10,6 +10,7 @@ import type {
   SyncVerdict,
 } from "../sync/sync-record.ts";
 import type { CommitStatus, ForgeDeployment } from "./forge.ts";
+import type { PollWishes } from "./poll-wishes.ts";
 import type { VirdomainSightings } from "./virdomain-sightings.ts";
 import type { WebhookRecords } from "./webhook-records.ts";
 
@@ -19,7 +20,7 @@ export type { Pause, PauseScope } from "../sync/pauses.ts";
  * Durable state of an instance. Everything but history and approvals can be rebuilt from git and the clusters.
  * Calls fail with `redis-unavailable` when the store is away. Methods marked *atomic* happen whole or not at all.
  */
-export interface StateStore extends WebhookRecords, VirdomainSightings, AsyncDisposable {
+export interface StateStore extends PollWishes, WebhookRecords, VirdomainSightings, AsyncDisposable {
   /** Takes a named lease, or answers undefined while somebody else holds it. Leases end by themselves after `ttlMs`. */
   acquireLease(name: string, ttlMs: number): Promise<Lease | undefined>;
 
@@ -144,22 +145,6 @@ export interface StateStore extends WebhookRecords, VirdomainSightings, AsyncDis
   removePause(scope: PauseScope): Promise<boolean>;
   listPauses(nowMs: number): Promise<readonly Pause[]>;
 
-  /** A webhook said that something changed: the next poll should come now. Wakes `waitForPoll` in every process. */
-  hurryPoll(repository: string): Promise<void>;
-  /**
-   * Ends with true when a poll is wanted (hurried, or a sync was asked for) since the last wait of this process ended so,
-   * with false after `timeoutMs` or when `signal` aborts. A store that does not answer is waited out; never an error.
-   */
-  waitForPoll(repository: string, timeoutMs: number, signal: AbortSignal): Promise<boolean>;
-
-  /**
-   * A wish for a sync with the next poll of the repository: for everything (a person's, with which all drift starts over),
-   * or for the targets that drifted. Wishes add up until one poll takes them all; everything outdoes targets. A `quiet` one
-   * hurries nobody.
-   */
-  requestSync(repository: string, targets?: readonly string[], options?: { readonly quiet: boolean }): Promise<void>;
-  takeSyncRequest(repository: string): Promise<SyncWish | undefined>;
-
   /** What is remembered of VMs that drifted. */
   readDrift(repository: string): Promise<RememberedDrift>;
   /** Atomic. `undefined` forgets a VM. Entries go to the outbox. */
@@ -192,9 +177,6 @@ export interface Lease {
   renew(): Promise<boolean>;
   release(): Promise<void>;
 }
-
-/** What the next poll is to plan anew beside what changed: all targets, or those with these keys. */
-export type SyncWish = "everything" | ReadonlySet<string>;
 
 export interface RememberedDrift {
   /** By cluster and identity of the VM: see `driftKey`. */

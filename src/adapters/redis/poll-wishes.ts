@@ -1,10 +1,8 @@
 import { Redis } from "ioredis";
-import type { StateStore } from "../../ports/state-store.ts";
+import type { PollWishes } from "../../ports/poll-wishes.ts";
 import type { RedisConnection } from "./connection.ts";
 import type { StoreClient } from "./store-client.ts";
 import { hurryPoll, requestSync, requestTargets, takeSyncRequest } from "./wish-scripts.ts";
-
-type WishPart = Pick<StateStore, "hurryPoll" | "waitForPoll" | "requestSync" | "takeSyncRequest">;
 
 /** A message that was lost on its way (a broken connection, a server that forbids channels) costs so much. */
 export const defaultLookMs = 5_000;
@@ -24,7 +22,7 @@ export function pollWishes(
   { keys, run, ask }: StoreClient,
   connection: RedisConnection,
   lookMs: number,
-): Disposable & { readonly store: WishPart } {
+): Disposable & { readonly store: PollWishes } {
   const seen = new Map<string, string>();
   const waiters = new Set<Waiter>();
   let listener: Redis | undefined;

@@ -1,5 +1,6 @@
 import { messageOf, WatcherError } from "../../lib/errors.ts";
-import type { BranchRecord, SyncWish } from "../../ports/state-store.ts";
+import type { BranchRecord } from "../../ports/state-store.ts";
+import type { SyncWish } from "../../ports/poll-wishes.ts";
 import type { SyncRecord } from "../../sync/sync-record.ts";
 import type { Engine, Repository } from "../engine.ts";
 import { answerCommands } from "../review/answer-commands.ts";
